@@ -1,0 +1,349 @@
+/*
+ * arena/layout.h - the memory that the tracked processes and the recorder share.
+ *
+ * One arena (a memfd, sparse) carries a whole run: every process, every exec'ed
+ * image, every thread. The shim writes counters into it; the recorder, outside,
+ * reads them at any instant, also after the process was killed. Nothing in it is
+ * a log: it grows with distinct stacks and concurrent threads, not with events.
+ *
+ *   0 +---------------------+
+ *     | struct arena_header |  configuration, clock, directories
+ *     +---------------------+  ARENA_EXTENT_BYTES aligned from here on
+ *     | extent              |  a process record, an image record, a thread table,
+ *     | extent              |  a chunk of counters, nodes, stacks ...
+ *     | ...                 |  handed out once, by one atomic add on `used_bytes`
+ *     +---------------------+  size_bytes
+ *
+ * An "image" is what exec made: it owns the modules and the stack table, so that
+ * a forked child keeps using its parent's stack ids. A "process" is one entry of
+ * the recording: an image running in one pid; it owns the threads' counters.
+ *
+ * Everything refers to everything by byte offset from the arena's start; 0 means
+ * "none". All-zero memory is a valid empty state of every structure here.
+ *
+ * Context: any (the shim, the recorder). Must not be included by the analyzer.
+ * Memory:  extents are never freed by the shim; the recorder punches holes into
+ *          those of processes that ended and were absorbed.
+ * Threads: each field names its writer. Readers outside take every value as
+ *          untrusted: a program that scribbles over the arena must not crash the
+ *          recorder (see arena.h, arena_at()).
+ */
+#ifndef MEMTRACK_ARENA_LAYOUT_H
+#define MEMTRACK_ARENA_LAYOUT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARENA_MAGIC UINT64_C(0x314b434152544d4d) /* "MMTRACK1" */
+#define ARENA_VERSION 1u
+#define ARENA_CACHE_LINE 64u
+#define ARENA_EXTENT_BYTES UINT64_C(65536)
+#define ARENA_SIZE_DEFAULT_BYTES (UINT64_C(1) << 38)
+#define ARENA_PROCESSES_MAX 65536u
+#define ARENA_IMAGES_MAX 65536u
+
+/* Stack ids: 1 .. ARENA_STACKS_MAX-1; 0 means "no stack" (table full, or captured
+ * where no capture was possible) and has counters like any other site. */
+#define ARENA_STACKS_MAX (1u << 20)
+#define ARENA_NODES_MAX (1u << 24)
+
+/* How a block was allocated, for the check of mismatched releases. */
+enum arena_family {
+    ARENA_FAMILY_MALLOC = 0,
+    ARENA_FAMILY_NEW = 1,
+    ARENA_FAMILY_NEW_ARRAY = 2,
+    ARENA_FAMILY_MAPPING = 3 /* the program's own mmap, with --mmap */
+};
+
+enum arena_follow { ARENA_FOLLOW_ALL = 0, ARENA_FOLLOW_NONE = 1, ARENA_FOLLOW_FORK = 2 };
+
+/* Written by the recorder before the program starts, constant afterwards. */
+struct arena_config {
+    uint64_t sample_bytes; /* 0: every allocation */
+    uint32_t depth_max;    /* frames kept, 1..CAPTURE_DEPTH_LIMIT */
+    uint32_t cpu_hz;       /* 0: no CPU samples */
+    uint32_t cpu_clock;    /* 0: thread CPU time, 1: wall */
+    uint32_t follow;       /* enum arena_follow */
+    uint32_t leaks;        /* 0 off, 1 counts, 2 full */
+    uint32_t track_mmap;   /* bool */
+    uint32_t roots;        /* bit set, see census */
+    uint32_t reserved[7];
+};
+
+struct arena_header {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t header_bytes;
+    uint64_t size_bytes;
+    uint64_t started_realtime_ns;  /* CLOCK_REALTIME when the arena was made */
+    uint64_t started_monotonic_ns; /* CLOCK_MONOTONIC at the same moment */
+    int32_t recorder_pid;
+    uint32_t tick_ns; /* length of a clock tick */
+    struct arena_config config;
+
+    /* Written by the recorder only: ticks since the arena was made, saturating at
+     * LIVE_RECORD_BIRTH_MAX. Read by every event. */
+    _Alignas(ARENA_CACHE_LINE) _Atomic uint32_t clock_ticks;
+    /* Recorder's: bumped with every tick; lets the shim see that nobody ticks. */
+    _Atomic uint64_t clock_updates;
+
+    /* Atomic add by whoever needs an extent. */
+    _Alignas(ARENA_CACHE_LINE) _Atomic uint64_t used_bytes;
+    _Atomic uint32_t process_count; /* indices handed out in process_offset[] */
+    _Atomic uint32_t image_count;
+    _Atomic uint32_t wake; /* futex: a process has news (start, snapshot request, ...) */
+
+    /* 0 until the record is complete (release-stored last). */
+    _Alignas(ARENA_CACHE_LINE) _Atomic uint64_t process_offset[ARENA_PROCESSES_MAX];
+    _Atomic uint64_t image_offset[ARENA_IMAGES_MAX];
+};
+
+/* ---- sites: counters of one stack in one thread ------------------------- */
+
+/*
+ * One cache line. Written by the owning thread only, with plain adds; readers sum
+ * over threads. Blocks freed by another thread are counted by that one, so a
+ * single line's live values may be negative: use wrapping arithmetic.
+ *
+ * live_blocks = allocations - frees, live_bytes = allocated_bytes - freed_bytes.
+ * Share at the peak (lazy peak capture): if peak_number equals the process's
+ * current peak number then peak_bytes/peak_blocks, else the present live values.
+ */
+struct arena_site {
+    uint64_t allocations;
+    uint64_t allocated_bytes;
+    uint64_t frees;
+    uint64_t freed_bytes;
+    uint64_t temporaries;
+    int64_t peak_bytes;
+    int32_t peak_blocks;
+    uint32_t peak_number;
+    uint64_t reserved;
+};
+_Static_assert(sizeof(struct arena_site) == ARENA_CACHE_LINE, "one line per site and thread");
+
+/*
+ * Lifetimes of blocks that lived at least one tick: bucket i counts lifetimes in
+ * [2^i, 2^(i+1)) ticks. Shorter ones = frees - sum(buckets). Only touched by frees
+ * of older blocks, therefore apart from the site's line.
+ */
+#define ARENA_LIFETIME_BUCKETS 16u
+struct arena_lifetimes {
+    uint32_t bucket[ARENA_LIFETIME_BUCKETS];
+};
+
+/* CPU samples whose stack is this site's: of the program's own code, and of time
+ * inside the allocator on behalf of this site. */
+struct arena_cpu_site {
+    uint32_t samples;
+    uint32_t allocator_samples;
+};
+
+#define ARENA_SITES_PER_CHUNK 1024u /* 64 KiB of struct arena_site */
+#define ARENA_SITE_CHUNKS (ARENA_STACKS_MAX / ARENA_SITES_PER_CHUNK)
+#define ARENA_CPU_SITES_PER_CHUNK 8192u
+#define ARENA_CPU_SITE_CHUNKS (ARENA_STACKS_MAX / ARENA_CPU_SITES_PER_CHUNK)
+
+enum arena_thread_state {
+    ARENA_THREAD_FREE = 0,  /* its thread ended; the next thread may take the table */
+    ARENA_THREAD_IN_USE = 1
+};
+
+/* A thread's table; handed to the next thread when its thread ends, so that their
+ * number is that of concurrent threads. Owner-written unless said otherwise. */
+struct arena_thread {
+    _Atomic uint64_t next; /* list of the process's tables, insert-only */
+    _Atomic uint32_t state;
+    int32_t tid;
+    char name[16];         /* of the last thread that used it */
+    uint32_t threads_served;
+    uint32_t is_inherited; /* 1: pseudo table, holds the live blocks a fork inherited */
+    uint64_t cpu_samples_lost;
+    uint64_t reserved[8];
+    _Alignas(ARENA_CACHE_LINE) _Atomic uint64_t site_chunk[ARENA_SITE_CHUNKS];
+    _Atomic uint64_t lifetime_chunk[ARENA_SITE_CHUNKS];
+    _Atomic uint64_t cpu_chunk[ARENA_CPU_SITE_CHUNKS];
+};
+
+/* ---- processes ---------------------------------------------------------- */
+
+enum arena_start { ARENA_START_EXEC = 1, ARENA_START_FORK = 2, ARENA_START_ATTACH = 3 };
+
+enum arena_error_kind {
+    ARENA_ERROR_DOUBLE_FREE = 1,
+    ARENA_ERROR_INVALID_FREE = 2,
+    ARENA_ERROR_MISMATCHED_FREE = 3
+};
+
+/* One distinct defect; found again: count rises. kind is release-stored last. */
+struct arena_error {
+    _Atomic uint32_t kind;
+    uint32_t release_stack;
+    uint32_t allocation_stack; /* 0 unknown */
+    uint8_t allocated_as;      /* enum arena_family */
+    uint8_t released_as;
+    uint16_t reserved;
+    _Atomic uint64_t count;
+    uint64_t address; /* of the first occurrence */
+};
+#define ARENA_ERRORS_MAX 256u
+
+/* Extremes of live bytes within one clock tick; the slot is tick % ARENA_WINDOWS. */
+struct arena_window {
+    _Atomic uint32_t tick; /* release-stored last; 0 with max_bytes 0: empty */
+    uint32_t reserved;
+    int64_t max_bytes;
+    int64_t min_bytes;
+};
+#define ARENA_WINDOWS 64u
+
+/* A request of the program to the recorder, e.g. memtrack_snapshot("label"). The
+ * program fills a slot (state 0 -> 1), wakes the recorder through header.wake and
+ * waits on state; the recorder answers with state 2 and a futex wake. */
+enum arena_request_kind { ARENA_REQUEST_SNAPSHOT = 1 };
+struct arena_request {
+    _Atomic uint32_t state; /* 0 free, 1 filled, 2 done, 3 being filled */
+    uint32_t kind;
+    char label[120];
+};
+#define ARENA_REQUESTS 8u
+
+#define ARENA_TEXT_BYTES 4096u
+#define ARENA_ARGUMENTS_BYTES 16384u
+
+struct arena_process {
+    /* Constant once process_offset[] is set. */
+    int32_t pid;
+    int32_t parent_pid;
+    uint32_t parent_process; /* index + 1 of the process it was forked from; 0: unknown */
+    uint32_t start;          /* enum arena_start */
+    uint32_t image;          /* index into image_offset[] */
+    uint32_t index;
+    uint64_t started_monotonic_ns;
+
+    /* How it ended, as far as it could say so itself. */
+    _Atomic uint32_t exited; /* 1: exit_status is valid */
+    int32_t exit_status;
+
+    /* Our own failures and approximations: atomic adds, rare. */
+    _Atomic uint64_t dropped_events;   /* could not be recorded at all */
+    _Atomic uint64_t unknown_stacks;   /* recorded under stack 0 */
+    _Atomic uint64_t approximate_stacks; /* captures that used a guess */
+    _Atomic uint64_t own_bytes;        /* private memory the shim mapped and touched: see live map */
+    _Atomic uint64_t threads_started;
+    _Atomic uint32_t untracked_reason; /* enum arena_untracked */
+
+    /* The totals and the peak. In single-thread mode written with plain stores by the
+     * only thread; in multi-thread mode by atomic adds in batches. */
+    _Alignas(ARENA_CACHE_LINE) _Atomic int64_t shared_live_bytes;
+    _Atomic int64_t shared_live_blocks;
+    _Atomic int64_t peak_bytes;
+    _Atomic int64_t peak_blocks;
+    _Atomic uint32_t peak_number; /* rises with every new maximum */
+    _Atomic uint32_t peak_tick;
+    _Atomic uint32_t is_multi_threaded;
+
+    _Alignas(ARENA_CACHE_LINE) struct arena_window windows[ARENA_WINDOWS];
+    _Atomic uint64_t first_thread; /* list of struct arena_thread */
+    _Atomic uint32_t error_count;
+    _Atomic uint64_t errors_beyond_table;
+    struct arena_error errors[ARENA_ERRORS_MAX];
+    struct arena_request requests[ARENA_REQUESTS];
+
+    /* Text, NUL-terminated; arguments NUL-separated, argument_bytes long in all. */
+    uint32_t argument_bytes;
+    uint32_t arguments_cut; /* bool: longer than the space here */
+    char executable[ARENA_TEXT_BYTES];
+    char working_directory[ARENA_TEXT_BYTES];
+    char allocator[64]; /* "glibc 2.36", "jemalloc 5.3.0-..." */
+    char arguments[ARENA_ARGUMENTS_BYTES];
+};
+
+/* Why the shim, though loaded, records nothing in this process. */
+enum arena_untracked {
+    ARENA_UNTRACKED_NO = 0,
+    ARENA_UNTRACKED_OWN_MALLOC = 1, /* the executable defines malloc itself: our names are never called */
+    ARENA_UNTRACKED_FOLLOW = 2      /* --follow excludes it */
+};
+
+/* ---- images: modules and stacks ----------------------------------------- */
+
+/*
+ * A module as it was mapped. Filled in by the shim when a frame of it is first seen.
+ * `epoch` separates what the same addresses meant before and after a dlclose with a
+ * later dlopen there: a stack of epoch e resolves an address to the module with the
+ * greatest epoch <= e that covers it.
+ */
+#define ARENA_BUILD_ID_MAX 32u
+struct arena_module {
+    uint64_t start; /* addresses [start, end) */
+    uint64_t end;
+    uint64_t load_bias; /* address = load_bias + address in the file's program headers */
+    uint32_t epoch;
+    uint32_t build_id_bytes;
+    uint8_t build_id[ARENA_BUILD_ID_MAX];
+    char path[ARENA_TEXT_BYTES - 64]; /* "" for the executable itself, "[vdso]" */
+};
+_Static_assert(sizeof(struct arena_module) == ARENA_TEXT_BYTES, "modules fill pages");
+#define ARENA_MODULES_PER_CHUNK 64u /* 256 KiB, sparse */
+#define ARENA_MODULE_CHUNKS 64u
+
+/* A node of the stack trie, 12 bytes: parent node and return address. Node 0 is no
+ * node; parent 0 marks an outermost frame. */
+struct arena_node {
+    uint32_t parent;
+    uint32_t pc_low;
+    uint32_t pc_high;
+};
+#define ARENA_NODES_PER_CHUNK 16384u /* 192 KiB */
+#define ARENA_NODE_CHUNKS (ARENA_NODES_MAX / ARENA_NODES_PER_CHUNK)
+
+enum arena_stack_flag {
+    ARENA_STACK_CUT = 1,        /* deeper than depth_max: outer frames are missing */
+    ARENA_STACK_APPROXIMATE = 2 /* a guess was needed */
+};
+
+/* stack id -> innermost node. */
+struct arena_stack {
+    _Atomic uint32_t leaf; /* release-stored last; 0: not (yet) filled */
+    uint16_t depth;
+    uint8_t flags;
+    uint8_t reserved;
+    uint32_t epoch; /* of the modules */
+    uint32_t reserved2;
+};
+#define ARENA_STACKS_PER_CHUNK 4096u /* 64 KiB */
+#define ARENA_STACK_CHUNKS (ARENA_STACKS_MAX / ARENA_STACKS_PER_CHUNK)
+
+/* hash -> id; id 0 while being filled (its writer may be the code that a signal
+ * interrupted, so nobody waits: a reader that meets it inserts elsewhere). */
+struct arena_hash_entry {
+    _Atomic uint64_t hash; /* 0: empty */
+    _Atomic uint32_t id;
+    uint32_t reserved;
+};
+
+/* Tables only grow: generation g+1 is twice as large; the newest is looked up first. */
+#define ARENA_HASH_GENERATIONS 16u
+struct arena_hash_table {
+    _Atomic uint32_t generations; /* count of valid entries below */
+    _Atomic uint32_t used;        /* entries in the newest */
+    _Atomic uint64_t table[ARENA_HASH_GENERATIONS]; /* offset of an array of arena_hash_entry */
+    uint32_t log2_entries[ARENA_HASH_GENERATIONS];
+};
+
+struct arena_image {
+    _Atomic uint32_t module_count; /* release-stored after the module is complete */
+    _Atomic uint32_t module_epoch; /* current */
+    _Atomic uint32_t node_count;   /* ids handed out, id 0 included */
+    _Atomic uint32_t stack_count;  /* ids handed out, id 0 included */
+    _Atomic uint64_t cut_captures; /* captures deeper than depth_max */
+    struct arena_hash_table stacks;   /* hash of a whole stack -> stack id */
+    struct arena_hash_table prefixes; /* hash of outer frames -> node */
+    _Atomic uint64_t module_chunk[ARENA_MODULE_CHUNKS];
+    _Atomic uint64_t stack_chunk[ARENA_STACK_CHUNKS];
+    _Atomic uint64_t node_chunk[ARENA_NODE_CHUNKS];
+};
+
+#endif
