@@ -46,13 +46,23 @@ function(memtrack_library name)
   endif()
 endfunction()
 
+# All unit tests' programs and what they need, and nothing else: the sanitizer builds' target.
+add_custom_target(unit_tests)
+
 # memtrack_unit_test(NAME SOURCES a_test.c DEPENDS target ...)
-# A cmocka program, registered with ctest under its name.
+# A cmocka program, registered with ctest under its name, with the labels "unit" and the
+# name of its folder.
 function(memtrack_unit_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_compile_options(${name} PRIVATE ${MEMTRACK_WARNINGS})
   target_compile_definitions(${name} PRIVATE _GNU_SOURCE MEMTRACK_VERSION="${PROJECT_VERSION}")
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} PkgConfig::CMOCKA)
+  if(MEMTRACK_SANITIZE)
+    target_compile_options(${name} PRIVATE -fsanitize=${MEMTRACK_SANITIZE} -fno-sanitize-recover=all)
+  endif()
+  add_dependencies(unit_tests ${name})
   add_test(NAME ${name} COMMAND ${name})
+  get_filename_component(folder "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
+  set_tests_properties(${name} PROPERTIES LABELS "unit;${folder}")
 endfunction()

@@ -1,0 +1,49 @@
+"""The scripts that a person meets first."""
+
+import os
+import re
+
+from harness import SOURCE, MemtrackTest, main, run
+
+PACKAGES = os.path.join(SOURCE, "scripts", "packages.sh")
+
+
+class ScriptsTest(MemtrackTest):
+    def test_packages_script_lists_each_package_once(self):
+        outcome = run([PACKAGES, "--list", "all"], cwd=self.folder)
+        self.assertEqual(outcome.status, 0, outcome)
+        names = outcome.stdout.decode().split()
+        self.assertEqual(sorted(set(names)), sorted(names))
+        for name in ("cmake", "libdw-dev", "libcmocka-dev", "valgrind", "heaptrack"):
+            self.assertIn(name, names)
+
+    def test_packages_script_refuses_an_unknown_group(self):
+        outcome = run([PACKAGES, "no-such-group"], cwd=self.folder)
+        self.assertEqual(outcome.status, 1, outcome)
+        self.assertIn(b"no-such-group: no such group", outcome.stderr)
+
+    def test_packages_script_without_rights_says_what_to_install(self):
+        # A dpkg-query that knows no package, an id that is not root's, and no sudo.
+        for name, text in (("dpkg-query", "exit 0"), ("id", "echo 1000"), ("apt-get", "exit 9")):
+            with open(self.path(name), "w", encoding="ascii") as file:
+                file.write("#!/bin/sh\n%s\n" % text)
+            os.chmod(self.path(name), 0o755)
+        for tool in ("bash", "awk", "sort", "env", "sed"):
+            os.symlink(os.path.join("/usr/bin", tool), self.path(tool))
+        outcome = run([PACKAGES, "build"], cwd=self.folder, env={"PATH": self.folder})
+        self.assertEqual(outcome.status, 1, outcome)
+        self.assertRegex(outcome.stderr.decode(), r"apt-get install .*\blibdw-dev\b")
+
+    def test_every_script_is_valid_bash(self):
+        folder = os.path.join(SOURCE, "scripts")
+        scripts = [os.path.join(folder, name) for name in sorted(os.listdir(folder))
+                   if re.search(r"\.sh$", name)]
+        scripts.append(os.path.join(SOURCE, ".ci", "run"))
+        self.assertGreater(len(scripts), 3)
+        for script in scripts:
+            outcome = run(["bash", "-n", script])
+            self.assertEqual(outcome.status, 0, outcome)
+
+
+if __name__ == "__main__":
+    main()
