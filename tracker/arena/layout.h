@@ -78,12 +78,13 @@ struct arena_header {
     uint64_t size_bytes;
     uint64_t started_realtime_ns;  /* CLOCK_REALTIME when the arena was made */
     uint64_t started_monotonic_ns; /* CLOCK_MONOTONIC at the same moment */
+    uint64_t key; /* random; a process that finds an arena by pid and number compares it */
     int32_t recorder_pid;
-    uint32_t tick_ns; /* length of a clock tick */
+    uint32_t tick_ns; /* length of the first clock ticks: see clock.h */
     struct arena_config config;
 
-    /* Written by the recorder only: ticks since the arena was made, saturating at
-     * LIVE_RECORD_BIRTH_MAX. Read by every event. */
+    /* Written by the recorder only: ticks since the arena was made, ever longer ones,
+     * never beyond CLOCK_TICKS_MAX (clock.h). Read by every event. */
     _Alignas(ARENA_CACHE_LINE) _Atomic uint32_t clock_ticks;
     /* Recorder's: bumped with every tick; lets the shim see that nobody ticks. */
     _Atomic uint64_t clock_updates;
@@ -209,6 +210,22 @@ struct arena_request {
 };
 #define ARENA_REQUESTS 8u
 
+/*
+ * The allocator's own figures (jemalloc's mallctl), which only the program can read.
+ * The recorder raises `requested` (at most once a second); the shim looks at it where it
+ * is on a slow path anyway, outside of any signal handler and of the allocator, reads the
+ * figures, stores them and then sets `answered` to the number it saw (release).
+ */
+struct arena_allocator_figures {
+    _Atomic uint32_t requested; /* the recorder's */
+    _Atomic uint32_t answered;  /* the shim's; 0: never */
+    _Atomic uint64_t allocated_bytes;
+    _Atomic uint64_t active_bytes;
+    _Atomic uint64_t resident_bytes;
+    _Atomic uint64_t retained_bytes;
+    _Atomic uint64_t metadata_bytes;
+};
+
 #define ARENA_TEXT_BYTES 4096u
 #define ARENA_ARGUMENTS_BYTES 16384u
 
@@ -250,6 +267,7 @@ struct arena_process {
     _Atomic uint64_t errors_beyond_table;
     struct arena_error errors[ARENA_ERRORS_MAX];
     struct arena_request requests[ARENA_REQUESTS];
+    struct arena_allocator_figures allocator_figures;
 
     /* Text, NUL-terminated; arguments NUL-separated, argument_bytes long in all. */
     uint32_t argument_bytes;
