@@ -289,9 +289,13 @@ enum arena_untracked {
 
 /*
  * A module as it was mapped. Filled in by the shim when a frame of it is first seen.
- * `epoch` separates what the same addresses meant before and after a dlclose with a
- * later dlopen there: a stack of epoch e resolves an address to the module with the
- * greatest epoch <= e that covers it.
+ *
+ * An epoch says what addresses mean. Epochs form a tree: an address of a stack of epoch
+ * e belongs to the module of epoch e that covers it (the earliest in module_log), else to
+ * that of e's parent, and so on up to epoch 0. A process changes its epoch when it
+ * meets a module where its epoch has another one: after a dlclose with a later dlopen
+ * of something else there, or when two children of a fork opened different libraries at
+ * the same place. Each process has a current epoch of its own (core/module_table.h).
  */
 #define ARENA_BUILD_ID_MAX 32u
 struct arena_module {
@@ -301,14 +305,26 @@ struct arena_module {
     uint32_t epoch;
     uint32_t build_id_bytes;
     uint8_t build_id[ARENA_BUILD_ID_MAX];
-    char path[ARENA_TEXT_BYTES - 64]; /* "" for the executable itself, "[vdso]" */
+    char path[ARENA_TEXT_BYTES - 64]; /* "" for the executable itself, "[vdso]", or
+                                       * "[anonymous]": was a module's, is code without a file */
 };
 _Static_assert(sizeof(struct arena_module) == ARENA_TEXT_BYTES, "modules fill pages");
 #define ARENA_MODULES_PER_CHUNK 64u /* 256 KiB, sparse */
 #define ARENA_MODULE_CHUNKS 64u
+#define ARENA_MODULES_MAX (ARENA_MODULES_PER_CHUNK * ARENA_MODULE_CHUNKS)
+#define ARENA_EPOCHS_MAX 4096u
+#define ARENA_EPOCH_UNKNOWN UINT32_MAX /* no epoch was left: its addresses stay unresolved */
+
+/* The part of a module that look-ups compare, apart so that they touch few lines. */
+struct arena_module_range {
+    uint64_t start;
+    uint64_t end;
+    uint32_t epoch;
+    uint32_t reserved;
+};
 
 /* A node of the stack trie, 12 bytes: parent node and return address. Node 0 is no
- * node; parent 0 marks an outermost frame. */
+ * node; parent 0 marks an outermost frame. A parent's id is less than its children's. */
 struct arena_node {
     uint32_t parent;
     uint32_t pc_low;
@@ -334,31 +350,50 @@ struct arena_stack {
 #define ARENA_STACKS_PER_CHUNK 4096u /* 64 KiB */
 #define ARENA_STACK_CHUNKS (ARENA_STACKS_MAX / ARENA_STACKS_PER_CHUNK)
 
-/* hash -> id; id 0 while being filled (its writer may be the code that a signal
- * interrupted, so nobody waits: a reader that meets it inserts elsewhere). */
-struct arena_hash_entry {
-    _Atomic uint64_t hash; /* 0: empty */
-    _Atomic uint32_t id;
-    uint32_t reserved;
-};
+/*
+ * hash -> id, 8 bytes an entry, so that one compare-and-swap publishes it and nobody
+ * ever meets a half-filled one:
+ *
+ *     63                                  id bits  0
+ *     | low (64 - id bits) bits of the hash | id   |     0: empty
+ *
+ * The hash's other bits choose the place (see core/hash_index.h). Tables only grow:
+ * generation g has 2^(first_log2 + g) entries; the newest is looked up first.
+ */
+#define ARENA_STACK_ID_BITS 20u
+#define ARENA_NODE_ID_BITS 24u
+_Static_assert(ARENA_STACKS_MAX == 1u << ARENA_STACK_ID_BITS, "an entry holds any stack id");
+_Static_assert(ARENA_NODES_MAX == 1u << ARENA_NODE_ID_BITS, "an entry holds any node id");
 
-/* Tables only grow: generation g+1 is twice as large; the newest is looked up first. */
+#define ARENA_STACK_HASH_FIRST_LOG2 9u  /* 4 KiB: small programs touch one page */
+#define ARENA_PREFIX_HASH_FIRST_LOG2 10u
 #define ARENA_HASH_GENERATIONS 16u
 struct arena_hash_table {
-    _Atomic uint32_t generations; /* count of valid entries below */
-    _Atomic uint32_t used;        /* entries in the newest */
-    _Atomic uint64_t table[ARENA_HASH_GENERATIONS]; /* offset of an array of arena_hash_entry */
-    uint32_t log2_entries[ARENA_HASH_GENERATIONS];
+    _Atomic uint32_t generations;                  /* count of valid entries below */
+    _Atomic uint32_t used[ARENA_HASH_GENERATIONS]; /* entries filled; atomic add */
+    /* Offset of an array of _Atomic uint64_t; set once, before `generations` counts it. */
+    _Atomic uint64_t table[ARENA_HASH_GENERATIONS];
 };
 
 struct arena_image {
-    _Atomic uint32_t module_count; /* release-stored after the module is complete */
-    _Atomic uint32_t module_epoch; /* current */
-    _Atomic uint32_t node_count;   /* ids handed out, id 0 included */
-    _Atomic uint32_t stack_count;  /* ids handed out, id 0 included */
+    _Atomic uint32_t module_slots; /* slots of module_chunk handed out */
+    _Atomic uint32_t module_count; /* published modules; a hint, see module_log */
+    _Atomic uint32_t epoch_count;  /* epochs handed out beside epoch 0 */
+    _Atomic uint32_t node_next;    /* next id to hand out; 0: table not opened yet */
+    _Atomic uint32_t stack_next;
+    uint32_t reserved;
     _Atomic uint64_t cut_captures; /* captures deeper than depth_max */
+    _Atomic uint64_t modules_dropped; /* could not be registered: a table was full */
     struct arena_hash_table stacks;   /* hash of a whole stack -> stack id */
     struct arena_hash_table prefixes; /* hash of outer frames -> node */
+
+    /* Slot + 1 of each published module in the order of publication, which is what
+     * decides between processes that register at the same moment: an entry is set by a
+     * compare-and-swap from 0, after its author saw all earlier ones. */
+    _Atomic uint32_t module_log[ARENA_MODULES_MAX];
+    struct arena_module_range module_range[ARENA_MODULES_MAX]; /* by slot */
+    _Atomic uint32_t epoch_parent[ARENA_EPOCHS_MAX]; /* parent + 1; 0: not valid (yet) */
+
     _Atomic uint64_t module_chunk[ARENA_MODULE_CHUNKS];
     _Atomic uint64_t stack_chunk[ARENA_STACK_CHUNKS];
     _Atomic uint64_t node_chunk[ARENA_NODE_CHUNKS];

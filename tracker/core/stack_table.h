@@ -3,9 +3,11 @@
  *
  * Looking up a known stack is one probe by its 64-bit hash. Only a new stack touches
  * the trie: its longest known outer part is found by the hash of that part, and nodes
- * are added for the rest. A slot that is being filled may belong to the code that this
- * signal interrupted, so nobody waits: at worst a stack or a node is stored twice, and
- * the reader merges equal stacks.
+ * are added for the rest. Nobody waits for anybody, so at worst (two threads at the same
+ * moment as the table grows) a stack or a node is stored twice, and the reader merges
+ * equal stacks.
+ *
+ *     stack id --hash--> leaf node -> parent -> ... -> outermost node -> 0
  *
  * Context: async-signal-safe. Threads: any number, also of several processes after a
  * fork. Memory: extents of the arena.
@@ -15,21 +17,45 @@
 
 #include "arena/arena.h"
 #include "core/capture.h"
+#include "core/hash_index.h"
 
-/* Returns the id of the stack with this hash, or 0 when it is not in the table. */
-uint32_t stack_table_find(const struct arena *arena, struct arena_image *image, uint64_t hash);
+/* A process's access to its image's table: addresses looked up once. Private memory;
+ * stays valid in the children of a fork. */
+struct stack_table {
+    struct hash_index stacks;
+    struct hash_index prefixes;
+    struct arena arena;
+    struct arena_image *image;
+};
+
+/* Opens the image's table, new (zeroed) or in use. `arena` is copied. */
+void stack_table_open(struct stack_table *table, const struct arena *arena,
+                      struct arena_image *image);
+
+/* Returns the id of the stack with this hash (not 0), or 0 when it is not in the table. */
+static inline uint32_t stack_table_find(struct stack_table *table, uint64_t hash)
+{
+    return hash_index_find(&table->stacks, hash, ARENA_STACK_ID_BITS);
+}
 
 /*
- * Interns frames[0..depth), innermost first; frames[0].hash is the stack's hash, and
- * frames[i].hash that of frames i and outer ones. `flags` is a set of arena_stack_flag.
- * Returns the id, or 0 when a table is full.
+ * Interns frames[0..depth), innermost first, 1 <= depth <= 65535; frames[0].hash is the
+ * stack's hash, and frames[i].hash that of frames i and outer ones. `flags` is a set of
+ * arena_stack_flag, `epoch` what module_table_note() returned for these frames; it must
+ * be part of every hash. Returns the id, or 0 when a table is full.
  */
-uint32_t stack_table_insert(const struct arena *arena, struct arena_image *image,
-                            const struct capture_frame *frames, uint32_t depth, uint32_t flags);
+uint32_t stack_table_insert(struct stack_table *table, const struct capture_frame *frames,
+                            uint32_t depth, uint32_t flags, uint32_t epoch);
 
 /*
- * Reads stack `id` from outside: fills pc[0..capacity) innermost first, returns the
- * number of frames, 0 for an id that is unknown, incomplete or inconsistent (cycles,
+ * From outside (as all below). Returns the end of the ids handed out so far: read
+ * stacks 1 .. end-1; ids whose process was killed in the middle stay unknown.
+ */
+uint32_t stack_table_end(const struct arena_image *image);
+
+/*
+ * Reads stack `id`: fills pc[0..capacity) innermost first, returns the
+ * number of frames filled in, 0 for an id that is unknown, incomplete or inconsistent (cycles,
  * offsets outside). flags and epoch may be NULL.
  */
 uint32_t stack_table_read(const struct arena *arena, const struct arena_image *image, uint32_t id,
