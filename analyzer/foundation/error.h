@@ -14,7 +14,7 @@
 /* The exit status that a command gives for a failure; see sysexits(3). */
 enum mt_status {
     MT_STATUS_OK = 0,
-    MT_STATUS_GATE = 23,     /* a gate was not met */
+    MT_STATUS_GATE = 23, /* a gate was not met */
     MT_STATUS_USAGE = 64,
     MT_STATUS_DATA = 65,     /* not a recording, damaged beyond use, unknown version */
     MT_STATUS_NO_INPUT = 66, /* no such file or process */

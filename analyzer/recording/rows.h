@@ -39,16 +39,20 @@ struct recording_run {
     int64_t sample_bytes;        /* RECORDING_UNKNOWN: every allocation */
     int64_t cpu_hz;              /* 0: no CPU samples */
     int64_t depth_max;
-    const char *follow;    /* all, none, fork */
-    const char *leaks;     /* full, counts, off */
-    const char *cpu_clock; /* cpu, wall */
-    const char *allocator; /* default, jemalloc, a path */
-    int64_t tracks_mmap;   /* 0 or 1 */
+    const char *follow;         /* all, none, fork */
+    const char *leaks;          /* full, counts, off */
+    const char *cpu_clock;      /* cpu, wall */
+    const char *allocator;      /* default, jemalloc, a path */
+    int64_t tracks_mmap;        /* 0 or 1 */
     int64_t memory_limit_bytes; /* cgroup's or machine's; RECORDING_UNKNOWN */
     int64_t recorder_cpu_ns;    /* memtrack's own; set at the end */
 };
 
-enum recording_start { RECORDING_START_EXEC = 1, RECORDING_START_FORK = 2, RECORDING_START_ATTACH = 3 };
+enum recording_start {
+    RECORDING_START_EXEC = 1,
+    RECORDING_START_FORK = 2,
+    RECORDING_START_ATTACH = 3
+};
 
 /* One entry of the process tree. Write it again (same id) whenever more is known. */
 struct recording_process {
@@ -64,11 +68,11 @@ struct recording_process {
     const char *untracked_reason; /* NULL: tracked */
     int64_t arguments_are_cut;    /* 0 or 1 */
     int64_t started_ns;
-    int64_t ended_ns;    /* RECORDING_UNKNOWN: still ran when this was written */
-    int64_t exit_status; /* RECORDING_UNKNOWN: ended by a signal, exec'ed over, or not known */
-    int64_t signal;      /* RECORDING_UNKNOWN: none */
+    int64_t ended_ns;     /* RECORDING_UNKNOWN: still ran when this was written */
+    int64_t exit_status;  /* RECORDING_UNKNOWN: ended by a signal, exec'ed over, or not known */
+    int64_t signal;       /* RECORDING_UNKNOWN: none */
     int64_t was_replaced; /* 1: ended because it exec'ed another program */
-    int64_t live_bytes; /* the process's own count at the end, to compare with the sites */
+    int64_t live_bytes;   /* the process's own count at the end, to compare with the sites */
     int64_t live_blocks;
     int64_t peak_bytes;
     int64_t peak_blocks;
@@ -84,7 +88,7 @@ struct recording_process {
     int64_t cpu_samples_lost;
     int64_t errors_beyond_table; /* defects that found no room */
     int64_t own_bytes;           /* memtrack's memory inside the process */
-    const char *scan; /* "full", "counts", "off", "failed: WHY"; NULL: not known yet */
+    const char *scan;            /* "full", "counts", "off", "failed: WHY"; NULL: not known yet */
 };
 
 /* A file that was mapped. The writer gives equal (path, build_id) the same id. */
@@ -256,9 +260,9 @@ struct recording_census {
     int64_t process;
     int64_t snapshot; /* RECORDING_UNKNOWN: none taken with it */
     int64_t time_ns;
-    bool is_final;      /* at the process's end */
-    const char *scan;   /* "full", "counts", "failed: WHY" */
-    int64_t pause_ns;   /* how long the program stood still */
+    bool is_final;    /* at the process's end */
+    const char *scan; /* "full", "counts", "failed: WHY" */
+    int64_t pause_ns; /* how long the program stood still */
     int64_t scan_ns;
     const char *remark; /* what was scanned conservatively or left out; NULL */
 };
@@ -277,7 +281,7 @@ struct recording_census_site {
     int64_t stack;
     int64_t blocks[RECORDING_LEAK_CLASSES];
     int64_t bytes[RECORDING_LEAK_CLASSES];
-    int64_t led_blocks;     /* indirect blocks under this site's definite ones */
+    int64_t led_blocks; /* indirect blocks under this site's definite ones */
     int64_t led_bytes;
     int64_t oldest_ns;      /* age of its oldest block; RECORDING_UNKNOWN */
     int64_t retained_bytes; /* what would go if this site went; RECORDING_UNKNOWN */

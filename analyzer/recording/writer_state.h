@@ -1,0 +1,107 @@
+/*
+ * recording/writer_state.h - what the files of the writer share; nobody else includes it.
+ *
+ * Context: recorder, analyzer.
+ */
+#ifndef MEMTRACK_RECORDING_WRITER_STATE_H
+#define MEMTRACK_RECORDING_WRITER_STATE_H
+
+#include "recording/intern.h"
+#include "recording/writer.h"
+
+#include <sqlite3.h>
+
+/* One prepared statement each; see writer_sql[] in writer_rows.c. */
+enum writer_statement {
+    WRITER_RUN,
+    WRITER_PROCESS,
+    WRITER_ARGUMENTS_DELETE,
+    WRITER_ARGUMENT,
+    WRITER_THREAD,
+    WRITER_MODULE,
+    WRITER_MAPPING,
+    WRITER_ADDRESS,
+    WRITER_NODE,
+    WRITER_STACK,
+    WRITER_SITE,
+    WRITER_LIFETIMES_DELETE,
+    WRITER_LIFETIME,
+    WRITER_CPU,
+    WRITER_DEFECT,
+    WRITER_SNAPSHOT,
+    WRITER_SNAPSHOT_PROCESS,
+    WRITER_SNAPSHOT_SITE,
+    WRITER_POINT,
+    WRITER_POINTS_DELETE,
+    WRITER_CENSUS,
+    WRITER_CENSUS_SITE,
+    WRITER_HOLDER,
+    WRITER_LEDGER,
+    WRITER_SUPPRESSION,
+    WRITER_FUNCTION,
+    WRITER_FILE,
+    WRITER_SYMBOL,
+    WRITER_ADDRESS_RESOLVED,
+    WRITER_MODULE_DEBUG,
+    WRITER_SOURCE_LINE,
+    WRITER_SNAPSHOT_MERGE,
+    WRITER_SNAPSHOT_SITES_DELETE,
+    WRITER_SNAPSHOT_PROCESSES_DELETE,
+    WRITER_LEDGER_DELETE,
+    WRITER_SNAPSHOT_DELETE,
+    WRITER_STATEMENTS
+};
+
+struct writer_snapshot {
+    int64_t snapshot;
+    int64_t time_ns;
+    int64_t rows;
+    bool is_pinned; /* labelled, or a census belongs to it */
+};
+
+struct recording_writer {
+    char *path;
+    sqlite3 *database;
+    sqlite3_stmt *statements[WRITER_STATEMENTS];
+    sqlite3_stmt *current; /* being bound */
+    int position;          /* of the last parameter bound */
+    bool is_in_transaction;
+    bool is_durable; /* commits reach the disk, not only the kernel */
+    bool is_marked_partial;
+    int64_t opened_ns;
+    char what[160];
+    struct mt_error failure; /* sticks; code 0: none */
+
+    struct intern_texts modules;   /* path NUL build-id */
+    struct intern_texts functions; /* name NUL linkage name NUL line */
+    struct intern_texts files;
+    struct intern_addresses addresses;
+
+    struct writer_snapshot *snapshots; /* in order of `snapshot` */
+    size_t snapshot_count;
+    size_t snapshot_capacity;
+    int64_t snapshot_rows; /* in all of them */
+};
+
+extern const char *const writer_sql[WRITER_STATEMENTS];
+
+/* Records the database's error under the writer's name and the transaction's `what`.
+ * Returns the code that sticks. */
+int writer_fail(struct recording_writer *writer, int sqlite_code);
+
+/* Binds parameters from left to right, then runs:
+ *     writer_start(w, WRITER_X); writer_int(w, a); writer_text(w, b); return writer_run(w);
+ * After a failure all of them do nothing. */
+void writer_start(struct recording_writer *writer, enum writer_statement statement);
+void writer_int(struct recording_writer *writer, int64_t value); /* RECORDING_UNKNOWN: NULL */
+void writer_text(struct recording_writer *writer, const char *text);
+void writer_blob(struct recording_writer *writer, const void *bytes, size_t count);
+int writer_run(struct recording_writer *writer);
+
+/* Runs SQL without results. Returns 0 or the error that sticks. */
+int writer_execute(struct recording_writer *writer, const char *sql);
+
+/* Fills the maps from the tables of a recording that is appended to. */
+int writer_load_maps(struct recording_writer *writer);
+
+#endif
