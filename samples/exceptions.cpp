@@ -21,12 +21,15 @@ struct failure {
 };
 
 volatile long caught;
+volatile bool is_throw_wanted = true;
 
 } // namespace
 
 __attribute__((noinline)) void throws(long code)
 {
-    throw failure{code, "thrown on purpose"};
+    if (is_throw_wanted) {
+        throw failure{code, "thrown on purpose"};
+    }
 }
 
 struct guard {
@@ -42,6 +45,7 @@ __attribute__((noinline)) long descends(long depth, long *cleaned)
     guard g{cleaned};
     if (depth == 0) {
         throws(*cleaned);
+        return 0;
     }
     return descends(depth - 1, cleaned) + 1;
 }

@@ -17,22 +17,24 @@ static jmp_buf place;
 static sigjmp_buf signal_place;
 static void *held;
 static void *volatile lost;
+static volatile int is_jump_wanted = 1;
 
 __attribute__((noinline)) static void at_the_bottom(void)
 {
     held = malloc(20);
-    longjmp(place, 1);
+    if (is_jump_wanted) {
+        longjmp(place, 1);
+    }
 }
 
 __attribute__((noinline)) static void descends(int depth)
 {
-    volatile char space[64];
-    space[depth % 64] = 1;
-    if (depth == 0) {
+    if (depth > 0) {
+        descends(depth - 1);
+        __asm__ volatile("" : : : "memory");
+    } else {
         at_the_bottom();
     }
-    descends(depth - 1);
-    space[0] = 2;
 }
 
 __attribute__((noinline)) static void after_the_jump(void)
