@@ -57,6 +57,8 @@ function(memtrack_unit_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_compile_options(${name} PRIVATE ${MEMTRACK_WARNINGS})
   target_compile_definitions(${name} PRIVATE _GNU_SOURCE MEMTRACK_VERSION="${PROJECT_VERSION}")
+  # For "support/...": what several folders' tests share.
+  target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/unit")
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} PkgConfig::CMOCKA)
   if(MEMTRACK_SANITIZE)
     target_compile_options(${name} PRIVATE -fsanitize=${MEMTRACK_SANITIZE} -fno-sanitize-recover=all)
