@@ -251,11 +251,14 @@ struct arena_process {
     _Atomic uint64_t threads_started;
     _Atomic uint32_t untracked_reason; /* enum arena_untracked */
 
-    /* The totals and the peak. In single-thread mode written with plain stores by the
-     * only thread; in multi-thread mode by atomic adds in batches. */
+    /* The total. While there is one thread: plain stores by it; with more: atomic adds
+     * in batches. A reader who wants it exact sums the sites. */
     _Alignas(ARENA_CACHE_LINE) _Atomic int64_t shared_live_bytes;
     _Atomic int64_t shared_live_blocks;
-    _Atomic int64_t peak_bytes;
+
+    /* The peak: on a line of its own, because every event reads the number, and it
+     * changes only when the total reaches a new maximum. */
+    _Alignas(ARENA_CACHE_LINE) _Atomic int64_t peak_bytes;
     _Atomic int64_t peak_blocks;
     _Atomic uint32_t peak_number; /* rises with every new maximum */
     _Atomic uint32_t peak_tick;

@@ -1,0 +1,151 @@
+#include "core/live_map.h"
+
+#include "core/raw_syscall.h"
+
+#define PLANE_BYTES ((size_t)LIVE_MAP_SLOTS * sizeof(uint64_t))
+#define PAGE_BYTES 4096u
+#define PAGE_SLOTS (PAGE_BYTES / sizeof(uint64_t))
+#define REGION_RECORDS 65536u /* 4 TiB of heap if they were all used */
+
+_Atomic(struct live_region *) live_map_region[LIVE_MAP_REGIONS];
+
+/* In order of first use; region_number says which region each one is. */
+static struct live_region region_pool[REGION_RECORDS];
+static uint32_t region_number[REGION_RECORDS];
+static _Atomic uint32_t region_pool_used;
+
+static struct live_region *region_get(uintptr_t address)
+{
+    struct live_region *region = live_map_region_of(address);
+    if (region != NULL || address >> LIVE_MAP_ADDRESS_BITS != 0) {
+        return region;
+    }
+    uint32_t index = atomic_fetch_add_explicit(&region_pool_used, 1, memory_order_relaxed);
+    if (index >= REGION_RECORDS) {
+        atomic_fetch_sub_explicit(&region_pool_used, 1, memory_order_relaxed);
+        return NULL;
+    }
+    struct live_region *fresh = &region_pool[index];
+    region_number[index] = (uint32_t)(address >> LIVE_MAP_REGION_SHIFT);
+    /* A thread that loses the race wastes its record: 64 bytes. */
+    if (atomic_compare_exchange_strong_explicit(&live_map_region[address >> LIVE_MAP_REGION_SHIFT],
+                                                &region, fresh, memory_order_acq_rel,
+                                                memory_order_acquire)) {
+        region = fresh;
+    }
+    return region;
+}
+
+_Atomic uint64_t *live_map_plane_new(uintptr_t address, unsigned plane)
+{
+    struct live_region *region = region_get(address);
+    if (region == NULL) {
+        return NULL;
+    }
+    _Atomic uint64_t *slots = atomic_load_explicit(&region->plane[plane], memory_order_acquire);
+    if (slots != NULL) {
+        return slots;
+    }
+    _Atomic uint64_t *fresh = raw_map_lazy(PLANE_BYTES);
+    if (fresh == NULL) {
+        return NULL;
+    }
+    if (!atomic_compare_exchange_strong_explicit(&region->plane[plane], &slots, fresh,
+                                                 memory_order_acq_rel, memory_order_acquire)) {
+        raw_syscall3(SYS_munmap, (long)fresh, (long)PLANE_BYTES, 0);
+        return slots;
+    }
+    return fresh;
+}
+
+_Atomic uint64_t *live_map_extension(uintptr_t address)
+{
+    uintptr_t next = address + (1u << LIVE_MAP_WINDOW_SHIFT);
+    struct live_region *region = live_map_region_of(next);
+    _Atomic uint64_t *slots =
+        region == NULL ? NULL : atomic_load_explicit(&region->plane[0], memory_order_acquire);
+    if (slots == NULL) {
+        slots = live_map_plane_new(next, 0);
+    }
+    return slots == NULL ? NULL : &slots[live_map_slot_index(next)];
+}
+
+/* One plane's residency, a byte a page; static because a signal stack may be small.
+ * Callers are single-threaded: a forked child, or the census. */
+static unsigned char page_residency[PLANE_BYTES / PAGE_BYTES];
+
+static bool plane_residency(_Atomic uint64_t *slots)
+{
+    return raw_syscall3(SYS_mincore, (long)slots, (long)PLANE_BYTES, (long)page_residency) == 0;
+}
+
+struct visit {
+    live_map_visitor *visitor;
+    void *context;
+    uint64_t count;
+};
+
+static void plane_visit(struct visit *visit, uintptr_t region_address, _Atomic uint64_t *slots)
+{
+    if (!plane_residency(slots)) {
+        return;
+    }
+    for (size_t page = 0; page < sizeof page_residency; page++) {
+        if ((page_residency[page] & 1) == 0) {
+            continue;
+        }
+        for (size_t index = page * PAGE_SLOTS; index < (page + 1) * PAGE_SLOTS; index++) {
+            uint64_t record = atomic_load_explicit(&slots[index], memory_order_relaxed);
+            if (!live_record_is_live(record)) {
+                continue;
+            }
+            uintptr_t address = region_address + (index << LIVE_MAP_WINDOW_SHIFT)
+                                + (((record >> LIVE_RECORD_TAG_SHIFT) & 7) << 3);
+            struct live_block block;
+            live_record_unpack(address, record, &block);
+            visit->visitor(visit->context, address, &block);
+            visit->count++;
+        }
+    }
+}
+
+/* Calls the function for each plane that exists. */
+static void planes_for_each(void (*function)(struct visit *, uintptr_t, _Atomic uint64_t *),
+                            struct visit *visit)
+{
+    uint32_t used = atomic_load_explicit(&region_pool_used, memory_order_acquire);
+    for (uint32_t i = 0; i < used && i < REGION_RECORDS; i++) {
+        uintptr_t region_address = (uintptr_t)region_number[i] << LIVE_MAP_REGION_SHIFT;
+        for (unsigned plane = 0; plane < LIVE_MAP_PLANES; plane++) {
+            _Atomic uint64_t *slots =
+                atomic_load_explicit(&region_pool[i].plane[plane], memory_order_acquire);
+            if (slots != NULL) {
+                function(visit, region_address, slots);
+            }
+        }
+    }
+}
+
+uint64_t live_map_visit(live_map_visitor *visitor, void *context)
+{
+    struct visit visit = {.visitor = visitor, .context = context};
+    planes_for_each(plane_visit, &visit);
+    return visit.count;
+}
+
+static void plane_count(struct visit *visit, uintptr_t region_address, _Atomic uint64_t *slots)
+{
+    (void)region_address;
+    if (plane_residency(slots)) {
+        for (size_t page = 0; page < sizeof page_residency; page++) {
+            visit->count += (page_residency[page] & 1) * PAGE_BYTES;
+        }
+    }
+}
+
+uint64_t live_map_resident_bytes(void)
+{
+    struct visit visit = {.count = 0};
+    planes_for_each(plane_count, &visit);
+    return visit.count;
+}

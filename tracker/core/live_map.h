@@ -1,0 +1,225 @@
+/*
+ * core/live_map.h - which blocks are live: a shadow of the address space.
+ *
+ * A block's record sits at a place computed from the block's address: no probing, no
+ * lock, and the heap's own locality. The address space is cut into windows of 64 bytes;
+ * each window has one 8-byte slot in plane 0, so the shadow of a heap of blocks of 64
+ * bytes and more is an eighth of it. Two (up to eight) small blocks that begin in one
+ * window spread over further planes, which exist only where they are needed.
+ *
+ *   address  47          26 25              6 5    3 2 0
+ *            +-------------+-----------------+------+---+
+ *            | region      | window = slot   | tag  | 0 |
+ *            +-------------+-----------------+------+---+
+ *   region -> plane[0..8) -> slot[2^20], 8 MiB each, mapped when first needed
+ *
+ *   record   63      62     61 59 58    57 56     36 35   20 19    0
+ *            +-------+------+-----+-------+---------+-------+-------+
+ *            |present|freed | tag |family | birth   | size  | stack |
+ *            +-------+------+-----+-------+---------+-------+-------+
+ *   size 0xffff: the size stands in the next window's slot of plane 0 (that window lies
+ *   inside the block), as a plain number with bits 63 and 62 clear.
+ *   freed: a tombstone, which tells a double free from an invalid one; its slot is free.
+ *
+ * Context: async-signal-safe, inside the tracked program.
+ * Memory:  private mappings without reservation; 1/8 of the touched heap, per plane.
+ * Threads: a live record is written only by the thread that has the block in hand (the
+ *          allocator gave it out, or free was called with it). Slots are contended only
+ *          when two threads put two blocks of one window: inserted by compare-and-swap
+ *          once the process has a second thread.
+ */
+#ifndef MEMTRACK_CORE_LIVE_MAP_H
+#define MEMTRACK_CORE_LIVE_MAP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LIVE_MAP_ADDRESS_BITS 47
+#define LIVE_MAP_REGION_SHIFT 26
+#define LIVE_MAP_WINDOW_SHIFT 6
+#define LIVE_MAP_REGIONS (1u << (LIVE_MAP_ADDRESS_BITS - LIVE_MAP_REGION_SHIFT))
+#define LIVE_MAP_SLOTS (1u << (LIVE_MAP_REGION_SHIFT - LIVE_MAP_WINDOW_SHIFT))
+#define LIVE_MAP_PLANES 8u
+
+#define LIVE_RECORD_STACK_BITS 20
+#define LIVE_RECORD_SIZE_SHIFT 20
+#define LIVE_RECORD_SIZE_EXTENDED UINT64_C(0xffff)
+#define LIVE_RECORD_BIRTH_SHIFT 36
+#define LIVE_RECORD_BIRTH_MAX ((1u << 21) - 1)
+#define LIVE_RECORD_FAMILY_SHIFT 57
+#define LIVE_RECORD_TAG_SHIFT 59
+#define LIVE_RECORD_FREED (UINT64_C(1) << 62)
+#define LIVE_RECORD_PRESENT (UINT64_C(1) << 63)
+
+/* What the map knows of a block. */
+struct live_block {
+    uint64_t size_bytes; /* requested */
+    uint32_t stack;
+    uint32_t birth_tick;
+    uint32_t family; /* enum arena_family */
+};
+
+struct live_region {
+    _Atomic(_Atomic uint64_t *) plane[LIVE_MAP_PLANES];
+};
+
+/* Indexed by address >> LIVE_MAP_REGION_SHIFT. Regions are only ever added. */
+extern _Atomic(struct live_region *) live_map_region[LIVE_MAP_REGIONS];
+
+/* Makes the slots of the plane that covers this address; NULL when memory is refused. */
+_Atomic uint64_t *live_map_plane_new(uintptr_t address, unsigned plane);
+
+static inline struct live_region *live_map_region_of(uintptr_t address)
+{
+    if (address >> LIVE_MAP_ADDRESS_BITS != 0) {
+        return NULL;
+    }
+    return atomic_load_explicit(&live_map_region[address >> LIVE_MAP_REGION_SHIFT],
+                                memory_order_acquire);
+}
+
+static inline size_t live_map_slot_index(uintptr_t address)
+{
+    return (address >> LIVE_MAP_WINDOW_SHIFT) & (LIVE_MAP_SLOTS - 1);
+}
+
+/* present, freed and tag of a record, as one number. */
+static inline uint64_t live_record_key(uint64_t record)
+{
+    return record >> LIVE_RECORD_TAG_SHIFT;
+}
+
+static inline uint64_t live_map_key(uintptr_t address, bool is_freed)
+{
+    return (LIVE_RECORD_PRESENT >> LIVE_RECORD_TAG_SHIFT)
+           | (is_freed ? LIVE_RECORD_FREED >> LIVE_RECORD_TAG_SHIFT : 0) | ((address >> 3) & 7);
+}
+
+static inline bool live_record_is_live(uint64_t record)
+{
+    return record >> 62 == 2;
+}
+
+/* The slot in the window after `address`'s, plane 0: where large sizes stand. */
+_Atomic uint64_t *live_map_extension(uintptr_t address);
+
+/*
+ * Puts a block. is_shared: the process has (had) a second thread. Returns false when the
+ * shadow could not be mapped (the block stays unknown: a dropped event).
+ */
+static inline bool live_map_insert(uintptr_t address, const struct live_block *block, bool is_shared)
+{
+    uint64_t size = block->size_bytes;
+    if (__builtin_expect(size >= LIVE_RECORD_SIZE_EXTENDED, 0)) {
+        _Atomic uint64_t *extension = live_map_extension(address);
+        if (extension == NULL) {
+            return false;
+        }
+        atomic_store_explicit(extension, size, memory_order_relaxed);
+        size = LIVE_RECORD_SIZE_EXTENDED;
+    }
+    uint64_t record = LIVE_RECORD_PRESENT | (uint64_t)((address >> 3) & 7) << LIVE_RECORD_TAG_SHIFT
+                      | (uint64_t)block->family << LIVE_RECORD_FAMILY_SHIFT
+                      | (uint64_t)block->birth_tick << LIVE_RECORD_BIRTH_SHIFT
+                      | size << LIVE_RECORD_SIZE_SHIFT | block->stack;
+    struct live_region *region = live_map_region_of(address);
+    for (unsigned plane = 0; plane < LIVE_MAP_PLANES; plane++) {
+        _Atomic uint64_t *slots =
+            region == NULL ? NULL
+                           : atomic_load_explicit(&region->plane[plane], memory_order_acquire);
+        if (__builtin_expect(slots == NULL, 0)) {
+            slots = live_map_plane_new(address, plane);
+            if (slots == NULL) {
+                return false;
+            }
+            region = live_map_region_of(address);
+        }
+        _Atomic uint64_t *slot = &slots[live_map_slot_index(address)];
+        uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed);
+        if (__builtin_expect(live_record_is_live(seen), 0)) {
+            /* A record of this very address: its block was released by a way that we do
+             * not see. The new one takes its place. */
+            if (live_record_key(seen) != live_record_key(record)) {
+                continue;
+            }
+        }
+        if (!is_shared) {
+            atomic_store_explicit(slot, record, memory_order_relaxed);
+            return true;
+        }
+        /* Relaxed: the block's address reaches another thread only through the
+         * program's own synchronisation. */
+        if (atomic_compare_exchange_strong_explicit(slot, &seen, record, memory_order_relaxed,
+                                                    memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns the slot of the live (or, is_freed, released) block at this very address, or
+ * NULL; its record goes to *record. */
+static inline _Atomic uint64_t *live_map_find(uintptr_t address, bool is_freed, uint64_t *record)
+{
+    struct live_region *region = live_map_region_of(address);
+    if (region == NULL) {
+        return NULL;
+    }
+    uint64_t key = live_map_key(address, is_freed);
+    size_t index = live_map_slot_index(address);
+    for (unsigned plane = 0; plane < LIVE_MAP_PLANES; plane++) {
+        _Atomic uint64_t *slots = atomic_load_explicit(&region->plane[plane], memory_order_acquire);
+        if (slots == NULL) {
+            return NULL;
+        }
+        uint64_t seen = atomic_load_explicit(&slots[index], memory_order_relaxed);
+        if (__builtin_expect(live_record_key(seen) == key, 1)) {
+            *record = seen;
+            return &slots[index];
+        }
+    }
+    return NULL;
+}
+
+static inline void live_record_unpack(uintptr_t address, uint64_t record, struct live_block *block)
+{
+    block->stack = (uint32_t)(record & ((1u << LIVE_RECORD_STACK_BITS) - 1));
+    block->birth_tick = (uint32_t)(record >> LIVE_RECORD_BIRTH_SHIFT) & LIVE_RECORD_BIRTH_MAX;
+    block->family = (uint32_t)(record >> LIVE_RECORD_FAMILY_SHIFT) & 3;
+    block->size_bytes = (record >> LIVE_RECORD_SIZE_SHIFT) & 0xffff;
+    if (__builtin_expect(block->size_bytes == LIVE_RECORD_SIZE_EXTENDED, 0)) {
+        _Atomic uint64_t *extension = live_map_extension(address);
+        if (extension != NULL) {
+            block->size_bytes = atomic_load_explicit(extension, memory_order_relaxed);
+        }
+    }
+}
+
+/* Removes the block at `address`, leaving a tombstone. Returns false when it is not live.
+ * Call before the real release: afterwards another thread may own the address. */
+static inline bool live_map_remove(uintptr_t address, struct live_block *block)
+{
+    uint64_t record;
+    _Atomic uint64_t *slot = live_map_find(address, false, &record);
+    if (__builtin_expect(slot == NULL, 0)) {
+        return false;
+    }
+    live_record_unpack(address, record, block);
+    atomic_store_explicit(slot, record | LIVE_RECORD_FREED, memory_order_relaxed);
+    return true;
+}
+
+/*
+ * Calls visit for every live block; with other threads running a snapshot that may tear
+ * between blocks, never within one. Pages of the shadow that were never touched are
+ * skipped. Returns the number of blocks visited.
+ */
+typedef void live_map_visitor(void *context, uintptr_t address, const struct live_block *block);
+uint64_t live_map_visit(live_map_visitor *visit, void *context);
+
+/* Bytes of the shadow that are in memory. Reads page tables: not for the event path. */
+uint64_t live_map_resident_bytes(void);
+
+#endif

@@ -1,0 +1,457 @@
+#include "core/process.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/capture.h"
+#include "core/live_map.h"
+#include "core/raw_syscall.h"
+#include "core/thread.h"
+#include "core/totals.h"
+
+#define ARENA_VARIABLE "MEMTRACK_ARENA="
+#define MAPPED_BYTES_MIN (UINT64_C(8) << 20)
+
+union process_hot_page process_hot_page __attribute__((aligned(PROCESS_PAGE_BYTES)));
+struct process_cold process_cold;
+
+/* What MEMTRACK_ARENA says: "<recorder's pid>:<its descriptor>:<key, hex>[:<socket path>]". */
+struct arena_address {
+    uint64_t recorder_pid;
+    uint64_t descriptor;
+    uint64_t key;
+    const char *socket_path; /* NULL or NUL-terminated */
+};
+
+static const char *parse_number(const char *text, unsigned base, uint64_t *number)
+{
+    *number = 0;
+    const char *start = text;
+    for (;; text++) {
+        unsigned digit;
+        if (*text >= '0' && *text <= '9') {
+            digit = (unsigned)(*text - '0');
+        } else if (*text >= 'a' && *text <= 'f') {
+            digit = (unsigned)(*text - 'a') + 10;
+        } else {
+            break;
+        }
+        if (digit >= base) {
+            break;
+        }
+        *number = *number * base + digit;
+    }
+    return text == start ? NULL : text;
+}
+
+static bool address_parse(const char *text, struct arena_address *address)
+{
+    text = parse_number(text, 10, &address->recorder_pid);
+    if (text == NULL || *text++ != ':') {
+        return false;
+    }
+    text = parse_number(text, 10, &address->descriptor);
+    if (text == NULL || *text++ != ':') {
+        return false;
+    }
+    text = parse_number(text, 16, &address->key);
+    if (text == NULL || (*text != ':' && *text != '\0')) {
+        return false;
+    }
+    address->socket_path = *text == ':' ? text + 1 : NULL;
+    return true;
+}
+
+static bool address_find(struct arena_address *address)
+{
+    size_t length = sizeof ARENA_VARIABLE - 1;
+    for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
+        const char *text = *entry;
+        size_t i = 0;
+        while (i < length && text[i] == ARENA_VARIABLE[i]) {
+            i++;
+        }
+        if (i == length) {
+            return address_parse(text + length, address);
+        }
+    }
+    return false;
+}
+
+static char *append_text(char *to, const char *text)
+{
+    while (*text != '\0') {
+        *to++ = *text++;
+    }
+    *to = '\0';
+    return to;
+}
+
+static char *append_number(char *to, uint64_t number)
+{
+    char digits[24];
+    int count = 0;
+    do {
+        digits[count++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    while (count > 0) {
+        *to++ = digits[--count];
+    }
+    *to = '\0';
+    return to;
+}
+
+/* Through the recorder's descriptor table: works for the same user in the same pid
+ * namespace, whatever this program has closed. */
+static long open_by_proc(const struct arena_address *address)
+{
+    char path[80];
+    char *end = append_text(path, "/proc/");
+    end = append_number(end, address->recorder_pid);
+    end = append_text(end, "/fd/");
+    append_number(end, address->descriptor);
+    return raw_syscall6(SYS_openat, AT_FDCWD, (long)path, O_RDWR | O_CLOEXEC, 0, 0, 0);
+}
+
+/* Asks the recorder over its socket: another user, another pid namespace. A path that
+ * begins with '@' names a socket in the abstract namespace. */
+static long open_by_socket(const struct arena_address *address)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    size_t length = 0;
+    const char *path = address->socket_path;
+    while (path != NULL && path[length] != '\0' && length < sizeof name.sun_path - 1) {
+        name.sun_path[length] = length == 0 && path[0] == '@' ? '\0' : path[length];
+        length++;
+    }
+    if (length == 0) {
+        return -1;
+    }
+    long fd = raw_syscall3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (raw_failed(fd)) {
+        return fd;
+    }
+    long result = raw_syscall3(SYS_connect, fd, (long)&name,
+                               (long)(offsetof(struct sockaddr_un, sun_path) + length));
+    if (!raw_failed(result)) {
+        result = raw_syscall3(SYS_write, fd, (long)&address->key, sizeof address->key);
+    }
+    if (!raw_failed(result)) {
+        char byte;
+        union {
+            struct cmsghdr header;
+            char space[CMSG_SPACE(sizeof(int))];
+        } control;
+        struct iovec part = {.iov_base = &byte, .iov_len = 1};
+        struct msghdr message = {.msg_iov = &part,
+                                 .msg_iovlen = 1,
+                                 .msg_control = &control,
+                                 .msg_controllen = sizeof control};
+        result = raw_syscall3(SYS_recvmsg, fd, (long)&message, MSG_CMSG_CLOEXEC);
+        if (!raw_failed(result)) {
+            result = message.msg_controllen >= CMSG_LEN(sizeof(int))
+                             && control.header.cmsg_level == SOL_SOCKET
+                             && control.header.cmsg_type == SCM_RIGHTS
+                         ? *(int *)(void *)CMSG_DATA(&control.header)
+                         : -1;
+        }
+    }
+    raw_syscall3(SYS_close, fd, 0, 0);
+    return result;
+}
+
+/* How much of the arena may be mapped: where address space is limited, an eighth of it. */
+static uint64_t mapping_limit(uint64_t arena_bytes)
+{
+    struct rlimit limit;
+    if (raw_syscall6(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0) == 0
+        && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur / 8 < arena_bytes) {
+        arena_bytes = (limit.rlim_cur / 8) & ~(ARENA_EXTENT_BYTES - 1);
+    }
+    return arena_bytes < MAPPED_BYTES_MIN ? MAPPED_BYTES_MIN : arena_bytes;
+}
+
+static bool arena_map(long fd, uint64_t key)
+{
+    long size = raw_syscall3(SYS_lseek, fd, 0, SEEK_END);
+    if (raw_failed(size) || (size_t)size < sizeof(struct arena_header)) {
+        return false;
+    }
+    uint64_t bytes = mapping_limit((uint64_t)size);
+    if (bytes > (uint64_t)size) {
+        bytes = (uint64_t)size;
+    }
+    for (; bytes >= sizeof(struct arena_header); bytes = (bytes / 2) & ~(ARENA_EXTENT_BYTES - 1)) {
+        long address = raw_syscall6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE,
+                                    MAP_SHARED | MAP_NORESERVE, fd, 0);
+        if (raw_failed(address)) {
+            continue;
+        }
+        struct arena_header *header = (struct arena_header *)address;
+        if (header->magic != ARENA_MAGIC || header->version != ARENA_VERSION
+            || header->key != key) {
+            raw_syscall3(SYS_munmap, address, (long)bytes, 0);
+            return false;
+        }
+        process_cold.arena.header = header;
+        process_cold.arena.mapped_bytes = bytes;
+        return true;
+    }
+    return false;
+}
+
+static bool arena_open(void)
+{
+    struct arena_address address;
+    if (!address_find(&address)) {
+        return false;
+    }
+    long fd = open_by_proc(&address);
+    bool is_open = !raw_failed(fd) && arena_map(fd, address.key);
+    if (!raw_failed(fd)) {
+        raw_syscall3(SYS_close, fd, 0, 0);
+    }
+    if (!is_open) {
+        fd = open_by_socket(&address);
+        is_open = !raw_failed(fd) && arena_map(fd, address.key);
+        if (!raw_failed(fd)) {
+            raw_syscall3(SYS_close, fd, 0, 0);
+        }
+    }
+    return is_open;
+}
+
+static uint64_t monotonic_ns(void)
+{
+    struct timespec now = {0};
+    raw_syscall3(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now, 0);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static struct arena_image *image_new(uint32_t *index)
+{
+    struct arena *arena = &process_cold.arena;
+    uint64_t offset = arena_extent_new(arena, sizeof(struct arena_image));
+    struct arena_image *image = arena_at(arena, offset, sizeof *image);
+    if (image == NULL) {
+        return NULL;
+    }
+    *index = atomic_fetch_add_explicit(&arena->header->image_count, 1, memory_order_relaxed);
+    if (*index >= ARENA_IMAGES_MAX) {
+        return NULL;
+    }
+    atomic_store_explicit(&arena->header->image_offset[*index], offset, memory_order_release);
+    return image;
+}
+
+/* Makes this process's record; published by process_publish() when it is complete. */
+static struct arena_process *process_new(uint32_t start, uint64_t *offset)
+{
+    struct arena *arena = &process_cold.arena;
+    *offset = arena_extent_new(arena, sizeof(struct arena_process));
+    struct arena_process *process = arena_at(arena, *offset, sizeof *process);
+    if (process == NULL) {
+        return NULL;
+    }
+    uint32_t index =
+        atomic_fetch_add_explicit(&arena->header->process_count, 1, memory_order_relaxed);
+    if (index >= ARENA_PROCESSES_MAX) {
+        return NULL;
+    }
+    process->index = index;
+    process->start = start;
+    process->image = process_cold.image_index;
+    process->pid = raw_pid();
+    process->parent_pid = (int32_t)raw_syscall3(SYS_getppid, 0, 0, 0);
+    process->started_monotonic_ns = monotonic_ns();
+    raw_syscall3(SYS_readlink, (long)"/proc/self/exe", (long)process->executable,
+                 ARENA_TEXT_BYTES - 1);
+    raw_syscall3(SYS_readlink, (long)"/proc/self/cwd", (long)process->working_directory,
+                 ARENA_TEXT_BYTES - 1);
+    return process;
+}
+
+/* Fills the page that a fork wipes, and lets the recorder see the process. */
+static void process_publish(struct arena_process *process, uint64_t offset)
+{
+    struct arena_header *header = process_cold.arena.header;
+    process_cold.process = process;
+    process_hot.process = process;
+    process_hot.clock_ticks = &header->clock_ticks;
+    process_hot.sample_bytes = header->config.sample_bytes;
+    process_hot.is_tracking = 1;
+    atomic_store_explicit(&header->process_offset[process->index], offset, memory_order_release);
+    process_wake_recorder();
+}
+
+void process_wake_recorder(void)
+{
+    struct arena_header *header = process_cold.arena.header;
+    atomic_fetch_add_explicit(&header->wake, 1, memory_order_release);
+    raw_syscall6(SYS_futex, (long)&header->wake, 1 /* FUTEX_WAKE, shared */, 1, 0, 0, 0);
+}
+
+/* --follow: the first process of the run is index 0; what it execs or forks comes later. */
+static bool is_excluded(const struct arena_header *header, bool is_fork)
+{
+    if (atomic_load_explicit(&header->process_count, memory_order_relaxed) == 0) {
+        return false;
+    }
+    return header->config.follow == ARENA_FOLLOW_NONE
+           || (header->config.follow == ARENA_FOLLOW_FORK && !is_fork);
+}
+
+bool process_start(void)
+{
+    static _Atomic uint32_t is_starting;
+    if (atomic_exchange_explicit(&is_starting, 1, memory_order_acquire) != 0) {
+        return false; /* an event of our own start-up */
+    }
+    process_cold.is_refused = true;
+    if (!arena_open() || is_excluded(process_cold.arena.header, false)) {
+        return false;
+    }
+    uint64_t offset = 0;
+    struct arena_process *process = NULL;
+    process_cold.image = image_new(&process_cold.image_index);
+    if (process_cold.image != NULL) {
+        process = process_new(ARENA_START_EXEC, &offset);
+    }
+    if (process == NULL
+        || capture_start(&process_cold.arena, process_cold.image, process) != 0) {
+        return false;
+    }
+    /* Without it (a kernel before 4.14) children would write into our counters. */
+    if (raw_failed(raw_syscall3(SYS_madvise, (long)&process_hot_page, PROCESS_PAGE_BYTES,
+                                MADV_WIPEONFORK))) {
+        return false;
+    }
+    process_publish(process, offset);
+    process_cold.is_started = true;
+    process_cold.is_refused = false;
+    return true;
+}
+
+struct inheritance {
+    struct arena_thread *table;
+    int64_t bytes;
+    int64_t blocks;
+};
+
+static void inherit_block(void *context, uintptr_t address, const struct live_block *block)
+{
+    (void)address;
+    struct inheritance *inheritance = context;
+    struct arena_site *sites =
+        arena_chunk_get(&process_cold.arena, inheritance->table->site_chunk,
+                        block->stack / ARENA_SITES_PER_CHUNK,
+                        ARENA_SITES_PER_CHUNK * sizeof(struct arena_site));
+    if (sites == NULL) {
+        return;
+    }
+    struct arena_site *site = &sites[block->stack % ARENA_SITES_PER_CHUNK];
+    site->allocations++;
+    site->allocated_bytes += block->size_bytes;
+    inheritance->bytes += (int64_t)block->size_bytes;
+    inheritance->blocks++;
+}
+
+bool process_forked(void)
+{
+    struct arena_process *parent = process_cold.process;
+    uint64_t offset = 0;
+    process_cold.is_refused = true;
+    if (is_excluded(process_cold.arena.header, true)) {
+        return false;
+    }
+    struct arena_process *process = process_new(ARENA_START_FORK, &offset);
+    if (process == NULL) {
+        return false;
+    }
+    process->parent_process = parent->index + 1;
+    process->argument_bytes = parent->argument_bytes;
+    process->arguments_cut = parent->arguments_cut;
+    __builtin_memcpy(process->arguments, parent->arguments, parent->argument_bytes);
+    __builtin_memcpy(process->allocator, parent->allocator, sizeof process->allocator);
+    process_cold.process = process;
+    process_hot.process = process;
+    process_hot.clock_ticks = &process_cold.arena.header->clock_ticks;
+
+    struct inheritance inheritance = {.table = thread_table_new(process)};
+    if (inheritance.table == NULL) {
+        return false;
+    }
+    inheritance.table->is_inherited = 1;
+    live_map_visit(inherit_block, &inheritance);
+    thread_forked();
+    capture_forked(process);
+    totals_begin(process, inheritance.bytes, inheritance.blocks);
+    process_publish(process, offset);
+    process_cold.is_refused = false;
+    return true;
+}
+
+void process_set_arguments(int argument_count, char *const *arguments)
+{
+    struct arena_process *process = process_cold.process;
+    if (process == NULL) {
+        return;
+    }
+    uint32_t used = 0;
+    for (int i = 0; i < argument_count && arguments[i] != NULL; i++) {
+        for (const char *text = arguments[i];; text++) {
+            if (used == ARENA_ARGUMENTS_BYTES) {
+                process->arguments_cut = 1;
+                process->arguments[ARENA_ARGUMENTS_BYTES - 1] = '\0';
+                process->argument_bytes = used;
+                return;
+            }
+            process->arguments[used++] = *text;
+            if (*text == '\0') {
+                break;
+            }
+        }
+    }
+    process->argument_bytes = used;
+}
+
+void process_set_allocator(const char *name)
+{
+    struct arena_process *process = process_cold.process;
+    if (process == NULL) {
+        return;
+    }
+    for (size_t i = 0; i + 1 < sizeof process->allocator && name[i] != '\0'; i++) {
+        process->allocator[i] = name[i];
+    }
+}
+
+void process_exiting(int status)
+{
+    struct arena_process *process = process_hot.process;
+    /* A vfork child runs in our memory, but is not us. */
+    if (process_hot.is_tracking == 0 || process->pid != raw_pid()) {
+        return;
+    }
+    struct thread *thread = thread_self;
+    if (thread != NULL) {
+        totals_publish(thread);
+    }
+    process->exit_status = status & 0xff;
+    atomic_store_explicit(&process->own_bytes, live_map_resident_bytes(), memory_order_relaxed);
+    atomic_store_explicit(&process->exited, 1, memory_order_release);
+}
+
+void process_drop_event(void)
+{
+    if (process_cold.process != NULL) {
+        atomic_fetch_add_explicit(&process_cold.process->dropped_events, 1, memory_order_relaxed);
+    }
+}

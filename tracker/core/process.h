@@ -1,0 +1,84 @@
+/*
+ * core/process.h - what one tracked process knows of itself.
+ *
+ * Start-up finds the arena and registers the process; a fork is noticed at the child's
+ * first event, because the page of `process_hot` is wiped in the child by the kernel.
+ *
+ * Context: inside the tracked program, async-signal-safe.
+ * Memory:  static, and extents of the arena.
+ * Threads: process_hot is written at start-up and at fork, when there is one thread
+ *          (is_shared excepted, see there).
+ */
+#ifndef MEMTRACK_CORE_PROCESS_H
+#define MEMTRACK_CORE_PROCESS_H
+
+#include <stdbool.h>
+
+#include "arena/arena.h"
+
+/* Read by every event; wiped to zero in a forked child (MADV_WIPEONFORK). */
+struct process_hot {
+    uint32_t is_tracking; /* 0: not started, not tracked, or freshly forked */
+    _Atomic uint32_t is_shared; /* has (had) a second thread; only ever set */
+    struct arena_process *process;
+    const _Atomic uint32_t *clock_ticks;
+    uint64_t sample_bytes; /* 0: every allocation */
+};
+
+#define PROCESS_PAGE_BYTES 4096u
+union process_hot_page {
+    struct process_hot hot;
+    char page[PROCESS_PAGE_BYTES];
+};
+extern union process_hot_page process_hot_page;
+#define process_hot (process_hot_page.hot)
+
+/* What survives a fork. */
+struct process_cold {
+    struct arena arena;
+    struct arena_image *image;
+    struct arena_process *process; /* of this process, or after a fork still the parent's */
+    uint32_t image_index;
+    bool is_started;  /* the arena is there */
+    bool is_refused;  /* no arena, or not to be tracked: nothing will ever be recorded */
+};
+extern struct process_cold process_cold;
+
+/*
+ * Finds the arena named by MEMTRACK_ARENA, registers this image and process. Called by
+ * the first event or by the constructor, whichever is first. Returns whether events are
+ * to be recorded.
+ */
+bool process_start(void);
+
+/* First event of a forked child: a process record of its own that inherits the live
+ * blocks. Returns whether events are to be recorded. */
+bool process_forked(void);
+
+/* The arguments, known to the constructor only. */
+void process_set_arguments(int argument_count, char *const *arguments);
+
+void process_set_allocator(const char *name);
+
+/* This process is about to end with that status, as far as it says so itself. */
+void process_exiting(int status);
+
+/* From now on totals are shared between threads. */
+static inline void process_set_shared(void)
+{
+    /* Relaxed: a thread that is created later sees it by the creation's ordering. */
+    if (atomic_load_explicit(&process_hot.is_shared, memory_order_relaxed) == 0) {
+        atomic_store_explicit(&process_hot.is_shared, 1, memory_order_relaxed);
+        if (process_hot.process != NULL) {
+            atomic_store_explicit(&process_hot.process->is_multi_threaded, 1, memory_order_relaxed);
+        }
+    }
+}
+
+/* Tells the recorder that there is something to look at. */
+void process_wake_recorder(void);
+
+/* Counts an event that could not be recorded. */
+void process_drop_event(void);
+
+#endif

@@ -1,0 +1,55 @@
+#include "core/totals.h"
+
+void totals_peak_reached(struct arena_process *process, int64_t bytes, int64_t blocks)
+{
+    if (atomic_load_explicit(&process_hot.is_shared, memory_order_relaxed) != 0) {
+        int64_t peak = atomic_load_explicit(&process->peak_bytes, memory_order_relaxed);
+        do {
+            if (bytes <= peak) {
+                return; /* another thread reported a higher one */
+            }
+        } while (!atomic_compare_exchange_weak_explicit(
+            &process->peak_bytes, &peak, bytes, memory_order_relaxed, memory_order_relaxed));
+        atomic_fetch_add_explicit(&process->peak_number, 1, memory_order_relaxed);
+    } else {
+        atomic_store_explicit(&process->peak_bytes, bytes, memory_order_relaxed);
+        atomic_store_explicit(
+            &process->peak_number,
+            atomic_load_explicit(&process->peak_number, memory_order_relaxed) + 1,
+            memory_order_relaxed);
+    }
+    atomic_store_explicit(&process->peak_blocks, blocks, memory_order_relaxed);
+    atomic_store_explicit(&process->peak_tick, totals_clock(), memory_order_relaxed);
+}
+
+void totals_publish(struct thread *thread)
+{
+    struct arena_process *process = process_cold.process;
+    int64_t bytes = thread->unpublished_bytes;
+    int64_t blocks = thread->unpublished_blocks;
+    thread->unpublished_bytes = 0;
+    thread->unpublished_blocks = 0;
+    if (process_hot.is_tracking == 0 || (bytes == 0 && blocks == 0)) {
+        return;
+    }
+    int64_t before =
+        atomic_fetch_add_explicit(&process->shared_live_bytes, bytes, memory_order_relaxed);
+    int64_t count =
+        atomic_fetch_add_explicit(&process->shared_live_blocks, blocks, memory_order_relaxed)
+        + blocks;
+    totals_note_window(process, before, before + bytes, count);
+    uint32_t threads = atomic_load_explicit(&thread_running_count, memory_order_relaxed);
+    int64_t batch = atomic_load_explicit(&process->peak_bytes, memory_order_relaxed)
+                    / (1024 * (int64_t)(threads == 0 ? 1 : threads));
+    thread->batch_bytes = batch < TOTALS_BATCH_BYTES_MIN ? TOTALS_BATCH_BYTES_MIN : batch;
+}
+
+void totals_begin(struct arena_process *process, int64_t bytes, int64_t blocks)
+{
+    atomic_store_explicit(&process->shared_live_bytes, bytes, memory_order_relaxed);
+    atomic_store_explicit(&process->shared_live_blocks, blocks, memory_order_relaxed);
+    totals_note_window(process, bytes, bytes, blocks);
+    if (bytes > 0) {
+        totals_peak_reached(process, bytes, blocks);
+    }
+}
