@@ -220,7 +220,7 @@ struct thread *thread_enter_slow(void)
         return thread;
     }
     atomic_fetch_add_explicit(&process_cold.process->threads_started, 1, memory_order_relaxed);
-    if if (thread_end_key_exists) {
+    if (thread_end_key_exists) {
         pthread_setspecific(thread_end_key, thread);
     }
     return thread;

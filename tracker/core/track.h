@@ -1,0 +1,97 @@
+/*
+ * core/track.h - what an event does: the path of every malloc and free.
+ *
+ *   allocation: stack id -> the site's counters -> the live map -> the total
+ *   release:    the live map -> the site's counters -> the total
+ *
+ * Context: inside the tracked program. No system call, lock or libc function unless a
+ *          table has to grow.
+ * Threads: the calling thread's own record, plus the structures of its parts.
+ */
+#ifndef MEMTRACK_CORE_TRACK_H
+#define MEMTRACK_CORE_TRACK_H
+
+#include "core/live_map.h"
+#include "core/totals.h"
+
+/* Slow paths, out of line. */
+void track_defect(struct thread *thread, uint32_t kind, uintptr_t address, uint32_t released_as,
+                  const struct live_block *block, const struct capture_origin *origin);
+void track_unknown_release(struct thread *thread, uintptr_t address, uint32_t released_as,
+                           const struct capture_origin *origin);
+void track_lifetime(struct thread *thread, uint32_t stack, uint32_t birth_tick, uint32_t now);
+
+/* Counts a block in and puts it on the map, with everything but its stack known. */
+static inline void track_block_in(struct thread *thread, uintptr_t address, struct live_block *block)
+{
+    struct arena_site *site = thread_site(thread, block->stack);
+    if (__builtin_expect(site == NULL, 0)) {
+        process_drop_event();
+        return;
+    }
+    if (__builtin_expect(!live_map_insert(address, block,
+                                          atomic_load_explicit(&process_hot.is_shared,
+                                                               memory_order_relaxed)
+                                              != 0),
+                         0)) {
+        process_drop_event();
+        return;
+    }
+    totals_keep_peak(site);
+    site->allocations++;
+    site->allocated_bytes += block->size_bytes;
+    thread->last_allocated = address;
+    totals_add(thread, (int64_t)block->size_bytes, 1);
+}
+
+/* Counts a block out that was just taken off the map. */
+static inline void track_block_out(struct thread *thread, uintptr_t address,
+                                   const struct live_block *block)
+{
+    struct arena_site *site = thread_site(thread, block->stack);
+    if (__builtin_expect(site == NULL, 0)) {
+        process_drop_event();
+        return;
+    }
+    totals_keep_peak(site);
+    site->frees++;
+    site->freed_bytes += block->size_bytes;
+    if (thread->last_allocated == address) {
+        thread->last_allocated = 0;
+        site->temporaries++;
+    }
+    uint32_t now = totals_clock();
+    if (__builtin_expect(block->birth_tick != now, 0)) {
+        track_lifetime(thread, block->stack, block->birth_tick, now);
+    }
+    totals_add(thread, -(int64_t)block->size_bytes, -1);
+}
+
+/* After the allocator gave out [address, address + size_bytes). */
+static inline void track_allocation(struct thread *thread, const void *address, size_t size_bytes,
+                                    uint32_t family, const struct capture_origin *origin)
+{
+    struct live_block block = {.size_bytes = size_bytes,
+                               .stack = capture_stack(thread->capture, origin),
+                               .birth_tick = totals_clock(),
+                               .family = family};
+    track_block_in(thread, (uintptr_t)address, &block);
+}
+
+/* Before the block goes back to the allocator. */
+static inline void track_release(struct thread *thread, const void *address, uint32_t family,
+                                 const struct capture_origin *origin)
+{
+    struct live_block block;
+    if (__builtin_expect(!live_map_remove((uintptr_t)address, &block), 0)) {
+        track_unknown_release(thread, (uintptr_t)address, family, origin);
+        return;
+    }
+    if (__builtin_expect(block.family != family, 0)) {
+        track_defect(thread, ARENA_ERROR_MISMATCHED_FREE, (uintptr_t)address, family, &block,
+                     origin);
+    }
+    track_block_out(thread, (uintptr_t)address, &block);
+}
+
+#endif

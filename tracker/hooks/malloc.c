@@ -1,0 +1,251 @@
+/* The C allocation functions. */
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hooks/hook.h"
+
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+
+/* In an exported function: records what the real one returned. */
+#define HOOK_RECORD(block, size)                                      \
+    do {                                                              \
+        struct thread *hook_thread = thread_enter();                  \
+        if (LIKELY(hook_thread != NULL)) {                            \
+            struct capture_origin hook_origin;                        \
+            CAPTURE_ORIGIN_HERE(hook_origin);                         \
+            hook_allocated(hook_thread, (block), (size), &hook_origin); \
+        }                                                             \
+    } while (0)
+
+/* In an exported function: records a release, unless operator delete did so already.
+ * Before the real one: once that has run, another thread may own the address. */
+#define HOOK_RELEASE(block)                                                                  \
+    do {                                                                                     \
+        struct thread *hook_thread = thread_enter();                                         \
+        if (LIKELY(hook_thread != NULL)) {                                                   \
+            if (LIKELY(hook_thread->releasing != (uintptr_t)(block))) {                      \
+                struct capture_origin hook_origin;                                           \
+                CAPTURE_ORIGIN_HERE(hook_origin);                                            \
+                track_release(hook_thread, (block), ARENA_FAMILY_MALLOC, &hook_origin);      \
+            }                                                                                \
+            thread_leave(hook_thread);                                                       \
+        }                                                                                    \
+    } while (0)
+
+HOOK_EXPORT void *malloc(size_t size)
+{
+    if (!LIKELY(real_ready())) {
+        return boot_allocate(size, 0);
+    }
+    void *block = real.malloc(size);
+    HOOK_RECORD(block, size);
+    return block;
+}
+
+HOOK_EXPORT void *calloc(size_t count, size_t size)
+{
+    if (!LIKELY(real_ready())) {
+        return boot_allocate(count * size, 0); /* the boot arena is zero and used once */
+    }
+    void *block = real.calloc(count, size);
+    HOOK_RECORD(block, count * size);
+    return block;
+}
+
+HOOK_EXPORT void free(void *block)
+{
+    if (block == NULL || boot_owns(block) || !LIKELY(real_ready())) {
+        return;
+    }
+    HOOK_RELEASE(block);
+    real.free(block);
+}
+
+HOOK_EXPORT void cfree(void *block);
+HOOK_EXPORT void cfree(void *block)
+{
+    if (block == NULL || boot_owns(block) || !LIKELY(real_ready())) {
+        return;
+    }
+    HOOK_RELEASE(block);
+    real.free(block);
+}
+
+HOOK_EXPORT void free_sized(void *block, size_t size);
+HOOK_EXPORT void free_sized(void *block, size_t size)
+{
+    (void)size;
+    if (block == NULL || boot_owns(block) || !LIKELY(real_ready())) {
+        return;
+    }
+    HOOK_RELEASE(block);
+    real.free(block);
+}
+
+HOOK_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size);
+HOOK_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size)
+{
+    (void)alignment;
+    (void)size;
+    if (block == NULL || boot_owns(block) || !LIKELY(real_ready())) {
+        return;
+    }
+    HOOK_RELEASE(block);
+    real.free(block);
+}
+
+/* A block of the boot arena moves to the real heap. */
+static void *boot_move(void *block, size_t size)
+{
+    void *moved = malloc(size);
+    if (moved != NULL) {
+        size_t old = boot_size(block);
+        memcpy(moved, block, old < size ? old : size);
+    }
+    return moved;
+}
+
+/*
+ * A successful realloc is one release and one allocation, in place or not. The old record
+ * goes first, because the address may be another thread's when the real function returns;
+ * a failure puts it back.
+ */
+static void *reallocate(struct thread *thread, void *block, size_t size,
+                        struct capture_origin *origin)
+{
+    struct live_block old;
+    bool is_known = live_map_remove((uintptr_t)block, &old);
+    void *moved = real.realloc(block, size);
+    if (moved == NULL && size != 0) {
+        if (is_known) {
+            live_map_insert((uintptr_t)block, &old,
+                            atomic_load_explicit(&process_hot.is_shared, memory_order_relaxed)
+                                != 0);
+        }
+        return NULL;
+    }
+    if (is_known) {
+        if (old.family != ARENA_FAMILY_MALLOC) {
+            track_defect(thread, ARENA_ERROR_MISMATCHED_FREE, (uintptr_t)block,
+                         ARENA_FAMILY_MALLOC, &old, origin);
+        }
+        track_block_out(thread, (uintptr_t)block, &old);
+    } else {
+        track_unknown_release(thread, (uintptr_t)block, ARENA_FAMILY_MALLOC, origin);
+    }
+    if (moved != NULL) {
+        track_allocation(thread, moved, size, ARENA_FAMILY_MALLOC, origin);
+    }
+    return moved;
+}
+
+HOOK_EXPORT void *realloc(void *block, size_t size)
+{
+    if (!LIKELY(real_ready())) {
+        return boot_owns(block) ? boot_move(block, size) : boot_allocate(size, 0);
+    }
+    if (block != NULL && boot_owns(block)) {
+        return boot_move(block, size);
+    }
+    struct thread *thread = thread_enter();
+    if (!LIKELY(thread != NULL)) {
+        return real.realloc(block, size);
+    }
+    struct capture_origin origin;
+    CAPTURE_ORIGIN_HERE(origin);
+    if (block == NULL) {
+        void *fresh = real.realloc(NULL, size);
+        hook_allocated(thread, fresh, size, &origin);
+        return fresh;
+    }
+    void *moved = reallocate(thread, block, size, &origin);
+    thread_leave(thread);
+    return moved;
+}
+
+HOOK_EXPORT void *reallocarray(void *block, size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (!LIKELY(real_ready()) || (block != NULL && boot_owns(block))) {
+        return realloc(block, bytes);
+    }
+    struct thread *thread = thread_enter();
+    if (thread == NULL) {
+        return real.realloc(block, bytes);
+    }
+    struct capture_origin origin;
+    CAPTURE_ORIGIN_HERE(origin);
+    if (block == NULL) {
+        void *fresh = real.realloc(NULL, bytes);
+        hook_allocated(thread, fresh, bytes, &origin);
+        return fresh;
+    }
+    void *moved = reallocate(thread, block, bytes, &origin);
+    thread_leave(thread);
+    return moved;
+}
+
+HOOK_EXPORT void *memalign(size_t alignment, size_t size)
+{
+    if (!LIKELY(real_ready())) {
+        return boot_allocate(size, alignment);
+    }
+    void *block = real.memalign(alignment, size);
+    HOOK_RECORD(block, size);
+    return block;
+}
+
+HOOK_EXPORT void *aligned_alloc(size_t alignment, size_t size)
+{
+    if (!LIKELY(real_ready())) {
+        return boot_allocate(size, alignment);
+    }
+    void *block = real.aligned_alloc(alignment, size);
+    HOOK_RECORD(block, size);
+    return block;
+}
+
+HOOK_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
+{
+    if (!LIKELY(real_ready())) {
+        *block = boot_allocate(size, alignment);
+        return *block == NULL ? ENOMEM : 0;
+    }
+    int error = real.posix_memalign(block, alignment, size);
+    HOOK_RECORD(error == 0 ? *block : NULL, size);
+    return error;
+}
+
+HOOK_EXPORT void *valloc(size_t size)
+{
+    if (!LIKELY(real_ready())) {
+        return boot_allocate(size, 4096);
+    }
+    void *block = real.valloc(size);
+    HOOK_RECORD(block, size);
+    return block;
+}
+
+HOOK_EXPORT void *pvalloc(size_t size)
+{
+    if (!LIKELY(real_ready())) {
+        return boot_allocate((size + 4095) & ~(size_t)4095, 4096);
+    }
+    void *block = real.pvalloc(size);
+    HOOK_RECORD(block, size);
+    return block;
+}
+
+HOOK_EXPORT size_t malloc_usable_size(void *block)
+{
+    if (block == NULL || !LIKELY(real_ready())) {
+        return 0;
+    }
+    return boot_owns(block) ? boot_size(block) : real.malloc_usable_size(block);
+}

@@ -1,0 +1,152 @@
+/*
+ * operator new and operator delete, in all their forms, under their mangled names.
+ * Source: Itanium C++ ABI, section 5.1 (mangling); C++17 [new.delete].
+ *
+ * The real operator usually calls malloc or free, whose hook would record a second time
+ * and as the wrong family: an open `outer` makes the inner hook record on our behalf, a
+ * set `releasing` makes it pass.
+ */
+#include <stdlib.h>
+
+#include "hooks/hook.h"
+
+/* The inner hook did not record (the real operator has an allocator of its own, as
+ * jemalloc's has), or recorded as something else (after a new-handler). */
+static void new_settle(struct thread *thread, void *block, size_t size)
+{
+    struct thread_outer *outer = &thread->outer;
+    bool was_recorded = outer->recorded == (uintptr_t)block;
+    outer->is_open = 0;
+    outer->recorded = 0;
+    if (block == NULL || was_recorded) {
+        return;
+    }
+    uint64_t record;
+    _Atomic uint64_t *slot = live_map_find((uintptr_t)block, false, &record);
+    if (slot == NULL) {
+        track_allocation(thread, block, size, outer->family, &outer->origin);
+        return;
+    }
+    record &= ~((uint64_t)3 << LIVE_RECORD_FAMILY_SHIFT);
+    record |= (uint64_t)outer->family << LIVE_RECORD_FAMILY_SHIFT;
+    atomic_store_explicit(slot, record, memory_order_relaxed);
+}
+
+/* Opens `outer` unless this operator is itself called by one. Returns whether it did. */
+static bool new_open(struct thread *thread, const struct capture_origin *origin, uint32_t family)
+{
+    struct thread_outer *outer = &thread->outer;
+    if (outer->is_open && outer->origin.cfa - origin->cfa < HOOK_OUTER_DISTANCE_MAX) {
+        return false;
+    }
+    outer->origin = *origin;
+    outer->family = family;
+    outer->recorded = 0;
+    outer->is_open = 1;
+    return true;
+}
+
+/* Without libstdc++ (a program that calls a mangled name from elsewhere): what the
+ * standard's operator does, less the new-handler. */
+static void *new_fallback(size_t size, size_t alignment)
+{
+    void *block = NULL;
+    if (size == 0) {
+        size = 1;
+    }
+    if (alignment == 0) {
+        block = malloc(size);
+    } else if (posix_memalign(&block, alignment, size) != 0) {
+        block = NULL;
+    }
+    return block;
+}
+
+#define NEW_FUNCTION(name, family, parameters, arguments, alignment)    \
+    HOOK_EXPORT void *name parameters;                                  \
+    HOOK_EXPORT void *name parameters                                   \
+    {                                                                   \
+        static void *(*next) parameters;                                \
+        if (next == NULL) {                                             \
+            *(void **)&next = real_find(#name);                         \
+        }                                                               \
+        if (next == NULL) {                                             \
+            void *plain = new_fallback(size, alignment);                \
+            if (plain == NULL) {                                        \
+                abort();                                                \
+            }                                                           \
+            return plain;                                               \
+        }                                                               \
+        struct thread *thread = thread_enter();                         \
+        if (thread == NULL) {                                           \
+            return next arguments;                                      \
+        }                                                               \
+        struct capture_origin origin;                                   \
+        CAPTURE_ORIGIN_HERE(origin);                                    \
+        bool is_outermost = new_open(thread, &origin, family);          \
+        void *block = next arguments;                                   \
+        if (is_outermost) {                                             \
+            new_settle(thread, block, size);                            \
+        }                                                               \
+        thread_leave(thread);                                           \
+        return block;                                                   \
+    }
+
+#define NEW_FUNCTIONS(letter, family)                                                              \
+    NEW_FUNCTION(_Zn##letter##m, family, (size_t size), (size), 0)                                 \
+    NEW_FUNCTION(_Zn##letter##mRKSt9nothrow_t, family, (size_t size, const void *nothrow),         \
+                 (size, nothrow), 0)                                                               \
+    NEW_FUNCTION(_Zn##letter##mSt11align_val_t, family, (size_t size, size_t alignment),           \
+                 (size, alignment), alignment)                                                     \
+    NEW_FUNCTION(_Zn##letter##mSt11align_val_tRKSt9nothrow_t, family,                              \
+                 (size_t size, size_t alignment, const void *nothrow), (size, alignment, nothrow), \
+                 alignment)
+
+NEW_FUNCTIONS(w, ARENA_FAMILY_NEW)
+NEW_FUNCTIONS(a, ARENA_FAMILY_NEW_ARRAY)
+
+#define DELETE_FUNCTION(name, family, parameters, arguments)                  \
+    HOOK_EXPORT void name parameters;                                         \
+    HOOK_EXPORT void name parameters                                          \
+    {                                                                         \
+        static void (*next) parameters;                                       \
+        if (block == NULL || boot_owns(block)) {                              \
+            return;                                                           \
+        }                                                                     \
+        if (next == NULL) {                                                   \
+            *(void **)&next = real_find(#name);                               \
+        }                                                                     \
+        struct thread *thread = thread_enter();                               \
+        bool is_outermost = thread != NULL && thread->releasing != (uintptr_t)block; \
+        if (is_outermost) {                                                   \
+            struct capture_origin origin;                                     \
+            CAPTURE_ORIGIN_HERE(origin);                                      \
+            track_release(thread, block, family, &origin);                    \
+            thread->releasing = (uintptr_t)block;                             \
+        }                                                                     \
+        if (next != NULL) {                                                   \
+            next arguments;                                                   \
+        } else {                                                              \
+            free(block);                                                      \
+        }                                                                     \
+        if (is_outermost) {                                                   \
+            thread->releasing = 0;                                            \
+            thread_leave(thread);                                             \
+        }                                                                     \
+    }
+
+#define DELETE_FUNCTIONS(letter, family)                                                          \
+    DELETE_FUNCTION(_Zd##letter##Pv, family, (void *block), (block))                              \
+    DELETE_FUNCTION(_Zd##letter##Pvm, family, (void *block, size_t size), (block, size))          \
+    DELETE_FUNCTION(_Zd##letter##PvRKSt9nothrow_t, family, (void *block, const void *nothrow),    \
+                    (block, nothrow))                                                             \
+    DELETE_FUNCTION(_Zd##letter##PvSt11align_val_t, family, (void *block, size_t alignment),      \
+                    (block, alignment))                                                           \
+    DELETE_FUNCTION(_Zd##letter##PvmSt11align_val_t, family,                                      \
+                    (void *block, size_t size, size_t alignment), (block, size, alignment))       \
+    DELETE_FUNCTION(_Zd##letter##PvSt11align_val_tRKSt9nothrow_t, family,                         \
+                    (void *block, size_t alignment, const void *nothrow),                         \
+                    (block, alignment, nothrow))
+
+DELETE_FUNCTIONS(l, ARENA_FAMILY_NEW)
+DELETE_FUNCTIONS(a, ARENA_FAMILY_NEW_ARRAY)

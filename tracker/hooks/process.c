@@ -1,0 +1,127 @@
+/*
+ * The process's beginning and end, and its threads' beginning.
+ */
+#include <dlfcn.h>
+#include <gnu/libc-version.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/raw_syscall.h"
+#include "hooks/hook.h"
+
+/* exit() and return from main come here last: this was registered before anything that
+ * the program registers. */
+static void at_exit(int status, void *argument)
+{
+    (void)argument;
+    process_exiting(status);
+}
+
+/* Returns whether a library with this name is loaded. Not by dlsym: when that finds
+ * nothing it allocates its error message, as if the program had. */
+static bool is_loaded(const char *name)
+{
+    for (const struct link_map *map = _r_debug.r_map; map != NULL; map = map->l_next) {
+        if (map->l_name != NULL && strstr(map->l_name, name) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_allocator(void)
+{
+    char name[64] = "";
+    char *end = name;
+    const char *parts[2] = {"glibc ", gnu_get_libc_version()};
+    if (is_loaded("libjemalloc")) {
+        int (*control)(const char *, void *, size_t *, void *, size_t);
+        *(void **)&control = dlsym(RTLD_NEXT, "mallctl");
+        const char *version = "";
+        size_t length = sizeof version;
+        if (control != NULL) {
+            control("version", &version, &length, NULL, 0);
+        }
+        parts[0] = "jemalloc ";
+        parts[1] = version;
+    } else if (is_loaded("libtcmalloc")) {
+        parts[0] = "tcmalloc";
+        parts[1] = "";
+    } else if (is_loaded("libmimalloc")) {
+        parts[0] = "mimalloc";
+        parts[1] = "";
+    }
+    for (size_t i = 0; i < 2; i++) {
+        for (const char *text = parts[i]; *text != '\0' && end < name + sizeof name - 1; text++) {
+            *end++ = *text;
+        }
+    }
+    *end = '\0';
+    process_set_allocator(name);
+}
+
+__attribute__((constructor(101))) static void start(int argument_count, char **arguments)
+{
+    if (!real_ready()) {
+        return;
+    }
+    struct thread *thread = thread_enter();
+    if (process_cold.is_refused || process_cold.process == NULL) {
+        return;
+    }
+    process_set_arguments(argument_count, arguments);
+    note_allocator();
+    if ((uintptr_t)dlsym(RTLD_DEFAULT, "malloc") != (uintptr_t)malloc) {
+        /* The executable has its own: none of our names is called. */
+        atomic_store_explicit(&process_cold.process->untracked_reason,
+                              ARENA_UNTRACKED_OWN_MALLOC, memory_order_relaxed);
+    }
+    thread_start_tracking_ends();
+    on_exit(at_exit, NULL);
+    if (thread != NULL) {
+        thread_leave(thread);
+    }
+}
+
+HOOK_EXPORT void _exit(int status)
+{
+    process_exiting(status);
+    for (;;) {
+        raw_syscall3(SYS_exit_group, status, 0, 0);
+    }
+}
+
+HOOK_EXPORT void _Exit(int status)
+{
+    _exit(status);
+}
+
+HOOK_EXPORT void quick_exit(int status)
+{
+    static void (*next)(int);
+    process_exiting(status);
+    if (next == NULL) {
+        *(void **)&next = real_find("quick_exit");
+    }
+    if (next != NULL) {
+        next(status);
+    }
+    _exit(status);
+}
+
+/* Before there is a second thread, totals become shared. */
+HOOK_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                               void *(*start_routine)(void *), void *argument)
+{
+    static int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    if (next == NULL) {
+        *(void **)&next = real_find("pthread_create");
+    }
+    if (process_hot.is_tracking != 0) {
+        process_set_shared();
+    }
+    return next(thread, attributes, start_routine, argument);
+}
