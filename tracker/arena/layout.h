@@ -68,7 +68,8 @@ struct arena_config {
     uint32_t leaks;        /* 0 off, 1 counts, 2 full */
     uint32_t track_mmap;   /* bool */
     uint32_t roots;        /* bit set, see census */
-    uint32_t reserved[7];
+    uint32_t sample_seed;  /* for tests that repeat a run; 0: from the clock */
+    uint32_t reserved[6];
 };
 
 struct arena_header {
@@ -107,6 +108,11 @@ struct arena_header {
  * over threads. Blocks freed by another thread are counted by that one, so a
  * single line's live values may be negative: use wrapping arithmetic.
  *
+ * When the run samples (config.sample_bytes), a sampled block stands for its weight
+ * w = 1/p, p = 1 - exp(-size/sample_bytes): bytes are added as w * size, and every count of
+ * blocks (here, and the process's) in units of 1/ARENA_SAMPLE_SCALE of a block. The weight
+ * depends on the size alone, so that a release takes away just what the allocation added.
+ *
  * live_blocks = allocations - frees, live_bytes = allocated_bytes - freed_bytes.
  * Share at the peak (lazy peak capture): if peak_number equals the process's
  * current peak number then peak_bytes/peak_blocks, else the present live values.
@@ -118,9 +124,9 @@ struct arena_site {
     uint64_t freed_bytes;
     uint64_t temporaries;
     int64_t peak_bytes;
-    int32_t peak_blocks;
+    int64_t peak_blocks;
     uint32_t peak_number;
-    uint64_t reserved;
+    uint32_t reserved;
 };
 _Static_assert(sizeof(struct arena_site) == ARENA_CACHE_LINE, "one line per site and thread");
 
@@ -133,6 +139,23 @@ _Static_assert(sizeof(struct arena_site) == ARENA_CACHE_LINE, "one line per site
 struct arena_lifetimes {
     uint32_t bucket[ARENA_LIFETIME_BUCKETS];
 };
+
+/*
+ * What the estimates of a sampled site are worth: sums over its sampled blocks of the
+ * variance that each adds, (1-p)/p^2 for counts and size^2 (1-p)/p^2 for bytes.
+ * Those of live blocks: allocated - freed. Source: Horvitz and Thompson (1952).
+ */
+#define ARENA_SAMPLE_SCALE 65536
+struct arena_sample_site {
+    uint64_t sampled_allocations;
+    uint64_t sampled_frees;
+    double allocated_count_variance;
+    double allocated_bytes_variance;
+    double freed_count_variance;
+    double freed_bytes_variance;
+    uint64_t reserved[2];
+};
+_Static_assert(sizeof(struct arena_sample_site) == ARENA_CACHE_LINE, "one line");
 
 /* CPU samples whose stack is this site's: of the program's own code, and of time
  * inside the allocator on behalf of this site. */
@@ -164,6 +187,7 @@ struct arena_thread {
     uint64_t reserved[8];
     _Alignas(ARENA_CACHE_LINE) _Atomic uint64_t site_chunk[ARENA_SITE_CHUNKS];
     _Atomic uint64_t lifetime_chunk[ARENA_SITE_CHUNKS];
+    _Atomic uint64_t sample_chunk[ARENA_SITE_CHUNKS]; /* only when the run samples */
     _Atomic uint64_t cpu_chunk[ARENA_CPU_SITE_CHUNKS];
 };
 

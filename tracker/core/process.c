@@ -12,6 +12,7 @@
 #include "core/capture.h"
 #include "core/live_map.h"
 #include "core/raw_syscall.h"
+#include "core/sampler.h"
 #include "core/thread.h"
 #include "core/totals.h"
 
@@ -357,10 +358,15 @@ static void inherit_block(void *context, uintptr_t address, const struct live_bl
         return;
     }
     struct arena_site *site = &sites[block->stack % ARENA_SITES_PER_CHUNK];
-    site->allocations++;
-    site->allocated_bytes += block->size_bytes;
-    inheritance->bytes += (int64_t)block->size_bytes;
-    inheritance->blocks++;
+    uint64_t sample_bytes = process_cold.arena.header->config.sample_bytes;
+    struct sampler_weight weight = {.blocks = 1, .bytes = (int64_t)block->size_bytes};
+    if (sample_bytes != 0) {
+        weight = sampler_weigh(block->size_bytes, sample_bytes);
+    }
+    site->allocations += (uint64_t)weight.blocks;
+    site->allocated_bytes += (uint64_t)weight.bytes;
+    inheritance->bytes += weight.bytes;
+    inheritance->blocks += weight.blocks;
 }
 
 bool process_forked(void)

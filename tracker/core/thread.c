@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 
 #include "core/raw_syscall.h"
+#include "core/sampler.h"
 #include "core/totals.h"
 
 /* How often a key's destructor puts itself off, to run after those of the program. */
@@ -154,6 +155,9 @@ static struct thread *record_acquire(void)
     thread->outer.is_open = 0;
     atomic_store_explicit(&thread->table->state, ARENA_THREAD_IN_USE, memory_order_relaxed);
     atomic_fetch_add_explicit(&thread_running_count, 1, memory_order_relaxed);
+    if (process_hot.sample_bytes != 0) {
+        sampler_start(thread);
+    }
     return thread;
 }
 

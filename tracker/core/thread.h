@@ -35,6 +35,8 @@ struct thread {
     uint32_t is_transient; /* give the record back after this event */
     uint32_t reserved;
 
+    uint64_t sample_random;
+
     struct thread_outer outer;
     struct arena_thread *table;
     struct thread *next_free;

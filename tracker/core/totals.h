@@ -85,7 +85,7 @@ static inline void totals_keep_peak(struct arena_site *site)
         atomic_load_explicit(&process_hot.process->peak_number, memory_order_relaxed);
     if (site->peak_number != number) {
         site->peak_bytes = (int64_t)(site->allocated_bytes - site->freed_bytes);
-        site->peak_blocks = (int32_t)(site->allocations - site->frees);
+        site->peak_blocks = (int64_t)(site->allocations - site->frees);
         site->peak_number = number;
     }
 }

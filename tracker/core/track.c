@@ -26,6 +26,46 @@ void track_lifetime(struct thread *thread, uint32_t stack, uint32_t birth_tick, 
     chunk[stack % ARENA_SITES_PER_CHUNK].bucket[bucket]++;
 }
 
+static struct arena_sample_site *sample_site(struct thread *thread, uint32_t stack)
+{
+    struct arena_sample_site *chunk =
+        arena_chunk_get(&process_cold.arena, thread->table->sample_chunk,
+                        stack / ARENA_SITES_PER_CHUNK,
+                        ARENA_SITES_PER_CHUNK * sizeof(struct arena_sample_site));
+    return chunk == NULL ? NULL : &chunk[stack % ARENA_SITES_PER_CHUNK];
+}
+
+void track_sampled_in(struct thread *thread, struct arena_site *site,
+                      const struct live_block *block)
+{
+    struct sampler_weight weight = sampler_weigh(block->size_bytes, process_hot.sample_bytes);
+    struct arena_sample_site *sample = sample_site(thread, block->stack);
+    if (sample != NULL) {
+        sample->sampled_allocations++;
+        sample->allocated_count_variance += weight.count_variance;
+        sample->allocated_bytes_variance += weight.bytes_variance;
+    }
+    site->allocations += (uint64_t)weight.blocks;
+    site->allocated_bytes += (uint64_t)weight.bytes;
+    totals_add(thread, weight.bytes, weight.blocks);
+}
+
+void track_sampled_out(struct thread *thread, struct arena_site *site, bool is_temporary,
+                       const struct live_block *block)
+{
+    struct sampler_weight weight = sampler_weigh(block->size_bytes, process_hot.sample_bytes);
+    struct arena_sample_site *sample = sample_site(thread, block->stack);
+    if (sample != NULL) {
+        sample->sampled_frees++;
+        sample->freed_count_variance += weight.count_variance;
+        sample->freed_bytes_variance += weight.bytes_variance;
+    }
+    site->frees += (uint64_t)weight.blocks;
+    site->freed_bytes += (uint64_t)weight.bytes;
+    site->temporaries += is_temporary ? (uint64_t)weight.blocks : 0;
+    totals_add(thread, -weight.bytes, -weight.blocks);
+}
+
 static bool is_same_error(const struct arena_error *error, uint32_t kind, uint32_t release_stack,
                           uint32_t allocation_stack)
 {
@@ -66,7 +106,7 @@ void track_unknown_release(struct thread *thread, uintptr_t address, uint32_t re
                            const struct capture_origin *origin)
 {
     if (process_hot.sample_bytes != 0) {
-        return; /* most blocks are unknown */
+        return;
     }
     uint64_t record;
     struct live_block block;

@@ -12,6 +12,7 @@
 #define MEMTRACK_CORE_TRACK_H
 
 #include "core/live_map.h"
+#include "core/sampler.h"
 #include "core/totals.h"
 
 /* Slow paths, out of line. */
@@ -19,6 +20,10 @@ void track_defect(struct thread *thread, uint32_t kind, uintptr_t address, uint3
                   const struct live_block *block, const struct capture_origin *origin);
 void track_unknown_release(struct thread *thread, uintptr_t address, uint32_t released_as,
                            const struct capture_origin *origin);
+void track_sampled_in(struct thread *thread, struct arena_site *site,
+                      const struct live_block *block);
+void track_sampled_out(struct thread *thread, struct arena_site *site, bool is_temporary,
+                       const struct live_block *block);
 void track_lifetime(struct thread *thread, uint32_t stack, uint32_t birth_tick, uint32_t now);
 
 /* Counts a block in and puts it on the map, with everything but its stack known. */
@@ -38,9 +43,13 @@ static inline void track_block_in(struct thread *thread, uintptr_t address, stru
         return;
     }
     totals_keep_peak(site);
+    thread->last_allocated = address;
+    if (__builtin_expect(process_hot.sample_bytes != 0, 0)) {
+        track_sampled_in(thread, site, block);
+        return;
+    }
     site->allocations++;
     site->allocated_bytes += block->size_bytes;
-    thread->last_allocated = address;
     totals_add(thread, (int64_t)block->size_bytes, 1);
 }
 
@@ -54,16 +63,21 @@ static inline void track_block_out(struct thread *thread, uintptr_t address,
         return;
     }
     totals_keep_peak(site);
-    site->frees++;
-    site->freed_bytes += block->size_bytes;
-    if (thread->last_allocated == address) {
+    bool is_temporary = thread->last_allocated == address;
+    if (is_temporary) {
         thread->last_allocated = 0;
-        site->temporaries++;
     }
     uint32_t now = totals_clock();
     if (__builtin_expect(block->birth_tick != now, 0)) {
         track_lifetime(thread, block->stack, block->birth_tick, now);
     }
+    if (__builtin_expect(process_hot.sample_bytes != 0, 0)) {
+        track_sampled_out(thread, site, is_temporary, block);
+        return;
+    }
+    site->frees++;
+    site->freed_bytes += block->size_bytes;
+    site->temporaries += is_temporary;
     totals_add(thread, -(int64_t)block->size_bytes, -1);
 }
 
@@ -71,6 +85,9 @@ static inline void track_block_out(struct thread *thread, uintptr_t address,
 static inline void track_allocation(struct thread *thread, const void *address, size_t size_bytes,
                                     uint32_t family, const struct capture_origin *origin)
 {
+    if (!sampler_take(thread, size_bytes)) {
+        return;
+    }
     struct live_block block = {.size_bytes = size_bytes,
                                .stack = capture_stack(thread->capture, origin),
                                .birth_tick = totals_clock(),
@@ -84,6 +101,9 @@ static inline void track_release(struct thread *thread, const void *address, uin
 {
     struct live_block block;
     if (__builtin_expect(!live_map_remove((uintptr_t)address, &block), 0)) {
+        if (process_hot.sample_bytes != 0) {
+            return; /* most blocks are unknown */
+        }
         track_unknown_release(thread, (uintptr_t)address, family, origin);
         return;
     }
