@@ -1,0 +1,157 @@
+#include "symbolize/elf_expand.h"
+
+#include <gelf.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#define COMPRESSION_ZSTD 2u /* ELFCOMPRESS_ZSTD, newer than Debian 12's elf.h */
+#define SECTIONS_MAX 64u
+/* What a damaged header may make us ask for. */
+#define SECTION_BYTES_MAX ((uint64_t)8 << 30)
+
+static bool is_debug_section(Elf *elf, size_t names, const GElf_Shdr *header, const char **name)
+{
+    *name = elf_strptr(elf, names, header->sh_name);
+    return *name != NULL && header->sh_type != SHT_NOBITS
+           && (strncmp(*name, ".debug_", 7) == 0 || strncmp(*name, ".gnu_debugaltlink", 17) == 0);
+}
+
+static bool is_zstd(Elf_Scn *section, const GElf_Shdr *header, GElf_Chdr *compression)
+{
+    return (header->sh_flags & SHF_COMPRESSED) != 0 && gelf_getchdr(section, compression) != NULL
+           && compression->ch_type == COMPRESSION_ZSTD;
+}
+
+bool elf_expand_is_needed(Elf *elf)
+{
+    size_t names;
+    if (elf_getshdrstrndx(elf, &names) != 0) {
+        return false;
+    }
+    Elf_Scn *section = NULL;
+    while ((section = elf_nextscn(elf, section)) != NULL) {
+        GElf_Shdr header;
+        GElf_Chdr compression;
+        const char *name;
+        if (gelf_getshdr(section, &header) != NULL && is_debug_section(elf, names, &header, &name)
+            && is_zstd(section, &header, &compression)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Fills in the bytes; *owned gets what must be freed after use. */
+static bool section_expand(Elf *elf, Elf_Scn *section, const GElf_Shdr *header,
+                           struct elf_expand_section *out, void **owned)
+{
+    GElf_Chdr compression;
+    *owned = NULL;
+    if (!is_zstd(section, header, &compression)) {
+        if ((header->sh_flags & SHF_COMPRESSED) != 0 && elf_compress(section, 0, 0) < 0) {
+            return false;
+        }
+        Elf_Data *data = elf_rawdata(section, NULL);
+        out->bytes = data == NULL ? NULL : data->d_buf;
+        out->size = data == NULL ? 0 : data->d_size;
+        return true;
+    }
+    Elf_Data *data = elf_rawdata(section, NULL);
+    size_t header_bytes = gelf_getclass(elf) == ELFCLASS32 ? sizeof(Elf32_Chdr) : sizeof(Elf64_Chdr);
+    if (data == NULL || data->d_size <= header_bytes || compression.ch_size > SECTION_BYTES_MAX) {
+        return false;
+    }
+    const char *packed = (const char *)data->d_buf + header_bytes;
+    size_t packed_bytes = data->d_size - header_bytes;
+    unsigned long long frame_bytes = ZSTD_getFrameContentSize(packed, packed_bytes);
+    if (frame_bytes != ZSTD_CONTENTSIZE_UNKNOWN && frame_bytes > compression.ch_size) {
+        return false;
+    }
+    *owned = malloc(compression.ch_size + 1);
+    if (*owned == NULL) {
+        return false;
+    }
+    size_t unpacked = ZSTD_decompress(*owned, compression.ch_size, packed, packed_bytes);
+    out->bytes = *owned;
+    out->size = unpacked;
+    return !ZSTD_isError(unpacked) && unpacked == compression.ch_size;
+}
+
+void *elf_expand(Elf *elf, size_t *size)
+{
+    struct elf_expand_section sections[SECTIONS_MAX];
+    void *owned[SECTIONS_MAX];
+    size_t count = 0;
+    size_t names;
+    bool is_sound = elf_getshdrstrndx(elf, &names) == 0;
+    Elf_Scn *section = NULL;
+    while (is_sound && count < SECTIONS_MAX && (section = elf_nextscn(elf, section)) != NULL) {
+        GElf_Shdr header;
+        struct elf_expand_section *out = &sections[count];
+        if (gelf_getshdr(section, &header) == NULL
+            || !is_debug_section(elf, names, &header, &out->name)) {
+            continue;
+        }
+        is_sound = section_expand(elf, section, &header, out, &owned[count]);
+        count++;
+    }
+    void *image = is_sound ? elf_expand_build(sections, count, size) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        free(owned[i]);
+    }
+    return image;
+}
+
+/*
+ *   Elf64_Ehdr | bytes of section 1, 2, ... | names | Elf64_Shdr[count + 2]
+ */
+void *elf_expand_build(const struct elf_expand_section *sections, size_t count, size_t *size)
+{
+    size_t names_bytes = sizeof("\0.shstrtab");
+    size_t total = sizeof(Elf64_Ehdr);
+    for (size_t i = 0; i < count; i++) {
+        names_bytes += strlen(sections[i].name) + 1;
+        total += (sections[i].size + 15u) & ~(size_t)15u;
+    }
+    size_t names_start = total;
+    total += (names_bytes + 15u) & ~(size_t)15u;
+    size_t table_start = total;
+    total += (count + 2) * sizeof(Elf64_Shdr);
+    char *image = calloc(1, total);
+    if (image == NULL) {
+        return NULL;
+    }
+    Elf64_Ehdr header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+                                     EV_CURRENT},
+                         .e_type = ET_EXEC,
+                         .e_machine = EM_X86_64,
+                         .e_version = EV_CURRENT,
+                         .e_shoff = table_start,
+                         .e_ehsize = sizeof(Elf64_Ehdr),
+                         .e_shentsize = sizeof(Elf64_Shdr),
+                         .e_shnum = (Elf64_Half)(count + 2),
+                         .e_shstrndx = (Elf64_Half)(count + 1)};
+    memcpy(image, &header, sizeof(header));
+    size_t position = sizeof(header);
+    size_t name = 1;
+    for (size_t i = 0; i <= count; i++) {
+        bool is_names = i == count;
+        const char *text = is_names ? ".shstrtab" : sections[i].name;
+        Elf64_Shdr entry = {.sh_name = (Elf64_Word)name,
+                            .sh_type = is_names ? SHT_STRTAB : SHT_PROGBITS,
+                            .sh_offset = is_names ? names_start : position,
+                            .sh_size = is_names ? names_bytes : sections[i].size,
+                            .sh_addralign = 1};
+        memcpy(image + table_start + (i + 1) * sizeof(entry), &entry, sizeof(entry));
+        memcpy(image + names_start + name, text, strlen(text) + 1);
+        name += strlen(text) + 1;
+        if (!is_names && sections[i].size > 0) {
+            memcpy(image + position, sections[i].bytes, sections[i].size);
+            position += (sections[i].size + 15u) & ~(size_t)15u;
+        }
+    }
+    *size = total;
+    return image;
+}

@@ -1,0 +1,37 @@
+/*
+ * symbolize/elf_expand.h - debug sections that are compressed with zstd, readable again.
+ *
+ * libelf before 0.189 knows zlib alone, and libdw then takes the file for one without
+ * debug information. The debug sections are copied, decompressed, into an ELF file in
+ * memory that libelf reads like any other.
+ * Source: ELF gABI, "Compressed Sections" (ELFCOMPRESS_ZSTD = 2).
+ *
+ * Context: analyzer, recorder.   Memory: the caller's.   Threads: any, one per Elf.
+ */
+#ifndef MEMTRACK_SYMBOLIZE_ELF_EXPAND_H
+#define MEMTRACK_SYMBOLIZE_ELF_EXPAND_H
+
+#include <libelf.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Whether a debug section is compressed in a way that libelf does not know. */
+bool elf_expand_is_needed(Elf *elf);
+
+/* An ELF file of elf's debug sections and symbol table's absence, in memory that the
+ * caller frees with free(); NULL if it is damaged or memory is short. */
+void *elf_expand(Elf *elf, size_t *size);
+
+/* ---- making one from parts ---------------------------------------------- */
+
+struct elf_expand_section {
+    const char *name;
+    const void *bytes;
+    size_t size;
+};
+
+/* A 64-bit little-endian x86-64 ELF file of sections[0..count), none with an address.
+ * The caller frees it with free(); NULL if memory is short. */
+void *elf_expand_build(const struct elf_expand_section *sections, size_t count, size_t *size);
+
+#endif
