@@ -295,6 +295,17 @@ static bool modules_visit(struct module_table *table, uint32_t epoch, const stru
     return true;
 }
 
+/* True if the set says by itself what is in [start, end) now. */
+static bool modules_cover(const struct module_set *set, uint64_t start, uint64_t end)
+{
+    for (uint32_t i = 0; i < set->depth; i++) {
+        if (set->frames[i].pc - 1 >= start && set->frames[i].pc - 1 < end) {
+            return true;
+        }
+    }
+    return set->frames == NULL;
+}
+
 static bool visit_agrees(struct module_table *table, uint32_t epoch,
                          const struct module_identity *identity)
 {
@@ -364,12 +375,13 @@ static bool visit_overrides_anonymous(struct module_table *table, uint32_t epoch
 /* ---- choosing an epoch -------------------------------------------------- */
 
 /*
- * True if going from one epoch to another loses nothing that the process (still) has,
- * as far as the loader's ranges tell: a process that went back and forth between two
- * epochs would store its stacks twice. Modules are not looked into: another thread may be
- * closing them.
+ * True if going from one epoch to another loses nothing that the process (still) has
+ * beside the set, as far as the loader's ranges tell: a process that went back and forth
+ * between two epochs would store its stacks twice. Modules are not looked into: another
+ * thread may be closing them.
  */
-static bool epoch_keeps(struct module_table *table, uint32_t from, uint32_t to)
+static bool epoch_keeps(struct module_table *table, uint32_t from, uint32_t to,
+                        const struct module_set *set)
 {
     const struct arena_image *image = table->image;
     uint32_t count = log_end(image);
@@ -380,7 +392,8 @@ static bool epoch_keeps(struct module_table *table, uint32_t from, uint32_t to)
             continue;
         }
         const struct arena_module_range *range = &image->module_range[slot];
-        if (epoch_find(image, from, range->start, range->end) != (int32_t)i
+        if (modules_cover(set, range->start, range->end)
+            || epoch_find(image, from, range->start, range->end) != (int32_t)i
             || _dl_find_object((void *)(uintptr_t)range->start, &found) != 0
             || (uintptr_t)found.dlfo_map_start != range->start
             || (uintptr_t)found.dlfo_map_end != range->end) {
@@ -420,7 +433,7 @@ static int64_t epoch_search(struct module_table *table, const struct module_set 
         }
         if (epoch != present && epoch_is_valid(image, epoch)
             && modules_visit(table, epoch, set, visit_agrees)
-            && epoch_keeps(table, present, epoch)) {
+            && epoch_keeps(table, present, epoch, set)) {
             return epoch;
         }
         if (epoch == 0) {

@@ -1,6 +1,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -178,6 +179,288 @@ static void stack_table_keeps_ids_while_it_grows(void **state)
     test_arena_free(&f.arena);
 }
 
+struct worker {
+    struct fixture *fixture;
+    uint32_t first;
+    uint32_t step;
+    uint32_t count;
+    uint32_t *ids; /* by stack number */
+};
+
+static void *worker_run(void *argument)
+{
+    struct worker *worker = argument;
+    struct stack_table *table = &worker->fixture->table;
+    for (uint32_t i = 0, number = worker->first; i < worker->count; i++, number += worker->step) {
+        uint32_t id = find_number(table, number);
+        worker->ids[number] = id != 0 ? id : insert_number(table, number);
+    }
+    return NULL;
+}
+
+enum { THREADS = 4, THREAD_STACKS = 8000 };
+
+static void stack_table_gives_one_id_to_threads_with_equal_stacks(void **state)
+{
+    (void)state;
+    struct fixture f = fixture_new(TEST_ARENA_BYTES);
+    static uint32_t ids[THREADS][THREAD_STACKS];
+    struct worker workers[THREADS];
+    pthread_t threads[THREADS];
+    for (uint32_t i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){&f, 0, 1, THREAD_STACKS, ids[i]};
+        assert_int_equal(pthread_create(&threads[i], NULL, worker_run, &workers[i]), 0);
+    }
+    for (uint32_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    uint32_t twice = 0;
+    for (uint32_t number = 0; number < THREAD_STACKS; number++) {
+        for (uint32_t i = 0; i < THREADS; i++) {
+            assert_true(reads_as_number(&f, ids[i][number], number));
+            twice += ids[i][number] != ids[0][number];
+        }
+    }
+    /* Only those inserted while another thread made a larger table may be there twice. */
+    assert_true(twice < THREAD_STACKS / 20);
+    test_arena_free(&f.arena);
+}
+
+static void stack_table_keeps_threads_with_different_stacks_apart(void **state)
+{
+    (void)state;
+    struct fixture f = fixture_new(TEST_ARENA_BYTES);
+    static uint32_t ids[THREADS * THREAD_STACKS];
+    static uint8_t is_taken[ARENA_STACKS_MAX];
+    struct worker workers[THREADS];
+    pthread_t threads[THREADS];
+    for (uint32_t i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){&f, i, THREADS, THREAD_STACKS, ids};
+        assert_int_equal(pthread_create(&threads[i], NULL, worker_run, &workers[i]), 0);
+    }
+    for (uint32_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    for (uint32_t number = 0; number < THREADS * THREAD_STACKS; number++) {
+        assert_true(reads_as_number(&f, ids[number], number));
+        assert_int_equal(find_number(&f.table, number), ids[number]);
+        assert_false(is_taken[ids[number]]);
+        is_taken[ids[number]] = 1;
+    }
+    test_arena_free(&f.arena);
+}
+
+static volatile sig_atomic_t handler_inserts;
+static struct fixture *handler_fixture;
+
+static void handler_insert(int number)
+{
+    (void)number;
+    /* Overlaps with what the interrupted code inserts. */
+    for (uint32_t i = 0; i < 8; i++) {
+        insert_number(&handler_fixture->table, (uint32_t)handler_inserts * 5 + i);
+    }
+    handler_inserts++;
+}
+
+static void stack_table_lets_a_signal_handler_insert_at_any_instruction(void **state)
+{
+    (void)state;
+    struct fixture f = fixture_new(TEST_ARENA_BYTES);
+    handler_fixture = &f;
+    handler_inserts = 0;
+    struct sigaction action = {.sa_handler = handler_insert, .sa_flags = SA_RESTART};
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    struct itimerval often = {{0, 50}, {0, 50}};
+    assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+    uint32_t number = 0;
+    for (; number < 20000 || (handler_inserts < 50 && number < 400000); number++) {
+        assert_int_not_equal(insert_number(&f.table, number), 0);
+    }
+    struct itimerval never = {{0, 0}, {0, 0}};
+    assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+    signal(SIGALRM, SIG_DFL);
+    assert_true(handler_inserts >= 50);
+    for (uint32_t i = 0; i < number; i++) {
+        assert_true(reads_as_number(&f, find_number(&f.table, i), i));
+    }
+    test_arena_free(&f.arena);
+}
+
+static void stack_table_survives_the_killing_of_children_that_insert(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 60, PER_ROUND = 400 };
+    struct fixture f = fixture_new(TEST_ARENA_BYTES);
+    static uint32_t ids[ROUNDS * PER_ROUND];
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        uint32_t before = atomic_load(&f.image->stack_next);
+        pid_t child = fork();
+        if (child == 0) {
+            for (uint32_t number = round * PER_ROUND;; number++) {
+                insert_number(&f.table, number % 300000);
+            }
+        }
+        assert_true(child > 0);
+        while (atomic_load(&f.image->stack_next) < before + 20 + round) {
+            usleep(10); /* it is at work now */
+        }
+        /* The parent goes on in the same table, then the child dies somewhere. */
+        for (uint32_t i = round * PER_ROUND; i < (round + 1) * PER_ROUND; i++) {
+            ids[i] = insert_number(&f.table, i);
+            assert_int_not_equal(ids[i], 0);
+        }
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        for (uint32_t i = 0; i < (round + 1) * PER_ROUND; i++) {
+            assert_true(reads_as_number(&f, ids[i], i));
+            assert_true(reads_as_number(&f, find_number(&f.table, i), i));
+        }
+    }
+    /* Ids lost to a death: at most one for each. */
+    uint32_t unknown = 0;
+    uint64_t pc[DEPTH_MAX];
+    for (uint32_t id = 1; id < stack_table_end(f.image); id++) {
+        unknown += stack_table_read(&f.arena, f.image, id, pc, DEPTH_MAX, NULL, NULL) == 0;
+    }
+    assert_true(unknown <= ROUNDS);
+    test_arena_free(&f.arena);
+}
+
+static void stack_table_takes_up_a_table_whose_maker_was_killed(void **state)
+{
+    (void)state;
+    struct fixture f = fixture_new(TEST_ARENA_BYTES);
+    for (uint32_t i = 0; i < 100; i++) {
+        insert_number(&f.table, i);
+    }
+    /* As it is between making a table and counting it. */
+    uint32_t generations = atomic_load(&f.image->stacks.generations);
+    uint64_t made = arena_extent_new(&f.arena, UINT64_C(8) << (ARENA_STACK_HASH_FIRST_LOG2 + generations));
+    atomic_store(&f.image->stacks.table[generations], made);
+    for (uint32_t i = 100; i < 2000; i++) {
+        insert_number(&f.table, i);
+    }
+    assert_true(atomic_load(&f.image->stacks.generations) > generations);
+    assert_int_equal(atomic_load(&f.image->stacks.table[generations]), made);
+    for (uint32_t i = 0; i < 2000; i++) {
+        assert_true(reads_as_number(&f, find_number(&f.table, i), i));
+    }
+    test_arena_free(&f.arena);
+}
+
+static void stack_table_returns_0_when_the_arena_is_full(void **state)
+{
+    (void)state;
+    struct fixture f = fixture_new(UINT64_C(4) << 20);
+    uint32_t number = 0;
+    uint32_t id = 0;
+    while ((id = insert_number(&f.table, number)) != 0) {
+        assert_true(reads_as_number(&f, id, number));
+        assert_true(++number < 1000000);
+    }
+    assert_true(number > 1000);
+    /* What is in stays in, and what is not stays out. */
+    for (uint32_t i = 0; i < number; i++) {
+        assert_true(reads_as_number(&f, find_number(&f.table, i), i));
+    }
+    assert_int_equal(insert_number(&f.table, number + 12345), 0);
+    test_arena_free(&f.arena);
+}
+
+static void stack_table_returns_0_when_ids_are_used_up(void **state)
+{
+    (void)state;
+    struct fixture f = fixture_new(TEST_ARENA_BYTES);
+    atomic_store(&f.image->stack_next, ARENA_STACKS_MAX - 1);
+    assert_int_equal(insert_number(&f.table, 1), ARENA_STACKS_MAX - 1);
+    assert_int_equal(insert_number(&f.table, 2), 0);
+    assert_true(reads_as_number(&f, ARENA_STACKS_MAX - 1, 1));
+    assert_int_equal(stack_table_end(f.image), ARENA_STACKS_MAX);
+    atomic_store(&f.image->stack_next, 1);
+    atomic_store(&f.image->node_next, ARENA_NODES_MAX - 3);
+    assert_int_equal(insert_number(&f.table, 3 * 4096 + 7), 0);
+    assert_int_equal(insert_number(&f.table, 1), ARENA_STACKS_MAX - 1);
+    test_arena_free(&f.arena);
+}
+
+/* Words that damage is made of: small numbers, plausible offsets, anything. */
+static uint64_t hostile_word(void)
+{
+    uint64_t value = (uint64_t)random() << 33 ^ (uint64_t)random() << 11 ^ (uint64_t)random();
+    switch (random() % 5) {
+    case 0:
+        return value;
+    case 1:
+        return value % TEST_ARENA_BYTES & ~UINT64_C(7);
+    case 2:
+        return value % 64 * ARENA_EXTENT_BYTES;
+    case 3:
+        return value % 70000;
+    default:
+        return ~UINT64_C(0) << value % 64;
+    }
+}
+
+static void stack_table_readers_survive_hostile_contents(void **state)
+{
+    (void)state;
+    enum { STACKS = 3000 };
+    srandom(3);
+    for (int round = 0; round < 100; round++) {
+        struct fixture f = fixture_new(UINT64_C(64) << 20);
+        for (uint32_t i = 0; i < STACKS; i++) {
+            insert_number(&f.table, i);
+        }
+        uint64_t *words = (uint64_t *)(void *)f.image;
+        uint64_t used = atomic_load(&f.arena.header->used_bytes);
+        size_t first = (size_t)((char *)f.image - (char *)f.arena.header) / sizeof *words;
+        size_t image_words = sizeof *f.image / sizeof *words;
+        size_t words_in_use = used / sizeof *words - first;
+        for (int i = 0; i < 3000; i++) {
+            size_t within = i % 2 == 0 ? image_words : words_in_use;
+            words[(size_t)random() % within] = hostile_word();
+        }
+        /* The directories' first entries are all that is in use: hit them often. */
+        atomic_store(&f.image->stack_chunk[0], hostile_word());
+        if (round % 2 == 0) {
+            atomic_store(&f.image->node_chunk[0], hostile_word());
+        }
+        uint64_t pc[DEPTH_MAX];
+        uint32_t end = stack_table_end(f.image);
+        assert_true(end <= ARENA_STACKS_MAX);
+        for (uint32_t id = 0; id < 5000; id++) {
+            assert_true(stack_table_read(&f.arena, f.image, id, pc, DEPTH_MAX, NULL, NULL) <= DEPTH_MAX);
+        }
+        assert_int_equal(stack_table_read(&f.arena, f.image, UINT32_MAX, pc, 1, NULL, NULL), 0);
+        /* The program goes on, too. */
+        for (uint32_t i = 0; i < 500; i++) {
+            insert_number(&f.table, STACKS + i);
+            find_number(&f.table, i);
+        }
+        test_arena_free(&f.arena);
+    }
+}
+
+static void stack_table_reader_refuses_cycles(void **state)
+{
+    (void)state;
+    struct fixture f = fixture_new(TEST_ARENA_BYTES);
+    uint32_t id = insert_number(&f.table, 5);
+    uint64_t pc[DEPTH_MAX];
+    uint64_t offset = atomic_load(&f.image->node_chunk[0]);
+    struct arena_node *nodes = arena_at(&f.arena, offset, 64 * sizeof *nodes);
+    nodes[4].parent = 9;
+    assert_int_equal(stack_table_read(&f.arena, f.image, id, pc, DEPTH_MAX, NULL, NULL), 0);
+    nodes[4].parent = 4;
+    assert_int_equal(stack_table_read(&f.arena, f.image, id, pc, DEPTH_MAX, NULL, NULL), 0);
+    nodes[4].parent = 0; /* shorter than it says */
+    assert_int_equal(stack_table_read(&f.arena, f.image, id, pc, DEPTH_MAX, NULL, NULL), 0);
+    nodes[4].parent = 3;
+    assert_true(reads_as_number(&f, id, 5));
+    test_arena_free(&f.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +469,15 @@ int main(void)
         cmocka_unit_test(stack_table_shares_nodes_of_outer_frames),
         cmocka_unit_test(stack_table_refuses_stacks_without_frames),
         cmocka_unit_test(stack_table_keeps_ids_while_it_grows),
+        cmocka_unit_test(stack_table_gives_one_id_to_threads_with_equal_stacks),
+        cmocka_unit_test(stack_table_keeps_threads_with_different_stacks_apart),
+        cmocka_unit_test(stack_table_lets_a_signal_handler_insert_at_any_instruction),
+        cmocka_unit_test(stack_table_survives_the_killing_of_children_that_insert),
+        cmocka_unit_test(stack_table_takes_up_a_table_whose_maker_was_killed),
+        cmocka_unit_test(stack_table_returns_0_when_the_arena_is_full),
+        cmocka_unit_test(stack_table_returns_0_when_ids_are_used_up),
+        cmocka_unit_test(stack_table_readers_survive_hostile_contents),
+        cmocka_unit_test(stack_table_reader_refuses_cycles),
     };
     return cmocka_run_group_tests_name("stack_table", tests, NULL, NULL);
 }
