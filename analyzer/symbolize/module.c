@@ -212,22 +212,34 @@ void module_handle_drop(struct symbolizer_module *module, uint32_t number)
 
 /* ---- files -------------------------------------------------------------- */
 
-static int module_read_symbols(struct symbolizer_module *module)
+static void module_read_symbols(struct symbolizer_module *module)
 {
     Elf *main = module->file.main;
     Elf *debug = module->file.debug;
-    int result = 0;
+    /* When memory is short, names are missing: the callers have nothing better to do. */
     if (main != NULL) {
-        result = symbol_table_add_file(&module->symbols, main);
+        symbol_table_add_file(&module->symbols, main);
     }
-    if (result == 0 && debug != NULL && debug != main) {
-        result = symbol_table_add_file(&module->symbols, debug);
+    if (debug != NULL && debug != main) {
+        symbol_table_add_file(&module->symbols, debug);
     }
     symbol_table_sort(&module->symbols);
-    if (result == 0 && main != NULL && debug == NULL && module->symbols.count == 0) {
+    if (main != NULL && debug == NULL && !module->symbols.has_full_table) {
         module_note(module, SYMBOLIZER_NOTE_NO_SYMBOLS);
     }
-    return result;
+}
+
+const struct symbol_table *module_symbols(struct symbolizer_module *module)
+{
+    if (!atomic_load_explicit(&module->has_symbols, memory_order_acquire)) {
+        pthread_mutex_lock(&module->symbolizer->lock);
+        if (!atomic_load_explicit(&module->has_symbols, memory_order_relaxed)) {
+            module_read_symbols(module);
+            atomic_store_explicit(&module->has_symbols, true, memory_order_release);
+        }
+        pthread_mutex_unlock(&module->symbolizer->lock);
+    }
+    return &module->symbols;
 }
 
 int module_open_files(struct symbolizer_module *module)
@@ -248,9 +260,6 @@ int module_open_files(struct symbolizer_module *module)
                                  module->readable_path, module->build_id, module->build_id_bytes);
         pthread_mutex_unlock(&symbolizer->lock);
         module_note(module, module->file.notes);
-    }
-    if (result == 0) {
-        result = module_read_symbols(module);
     }
     if (result == 0) {
         result = module_map_units(module);
@@ -276,6 +285,7 @@ void module_close_files(struct symbolizer_module *module)
     module->unmapped_count = 0;
     interval_map_deinit(&module->unit_map);
     symbol_table_deinit(&module->symbols);
+    atomic_store_explicit(&module->has_symbols, false, memory_order_relaxed);
     debug_file_close(&module->file);
     module->is_open = false;
 }

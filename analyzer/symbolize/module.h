@@ -61,7 +61,8 @@ struct symbolizer_module {
     pthread_mutex_t lock;
     bool is_open;
     struct debug_file file;
-    struct symbol_table symbols;
+    struct symbol_table symbols; /* once has_symbols; filled under symbolizer->lock */
+    _Atomic bool has_symbols;    /* release-stored last */
     struct module_unit *units;
     size_t unit_count;
     struct interval_map unit_map; /* address -> unit */
@@ -76,6 +77,10 @@ int module_open_files(struct symbolizer_module *module);
 
 /* Undoes it. The module is locked. */
 void module_close_files(struct symbolizer_module *module);
+
+/* The symbol table, read when first needed: large programs have millions of symbols, and
+ * where there is debug information hardly any is asked for. */
+const struct symbol_table *module_symbols(struct symbolizer_module *module);
 
 /* A handle's Dwarf, opened if need be; NULL if there is none. */
 Dwarf *module_handle_open(struct symbolizer_module *module, uint32_t handle);

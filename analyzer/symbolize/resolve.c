@@ -68,7 +68,7 @@ static size_t frames_from_symbol(struct symbolizer_module *module, uint64_t addr
 {
     const struct symbol_table_entry *symbol = NULL;
     if (debug_file_is_code(&module->file, address)) {
-        symbol = symbol_table_find(&module->symbols, address, false);
+        symbol = symbol_table_find(module_symbols(module), address, false);
     }
     if (symbol == NULL) {
         return frame->file != NULL ? 1 : 0;

@@ -192,6 +192,21 @@ unsigned symbolizer_module_notes(const struct symbolizer_module *module)
     return atomic_load_explicit(&module->notes, memory_order_relaxed);
 }
 
+enum symbolizer_quality symbolizer_module_quality(struct symbolizer_module *module)
+{
+    enum symbolizer_quality quality = SYMBOLIZER_QUALITY_NONE;
+    pthread_mutex_lock(&module->lock);
+    if (module_open_files(module) == 0) {
+        if (module->unit_count > 0) {
+            quality = SYMBOLIZER_QUALITY_DEBUG;
+        } else if (module_symbols(module)->count > 0) {
+            quality = SYMBOLIZER_QUALITY_SYMBOL;
+        }
+    }
+    pthread_mutex_unlock(&module->lock);
+    return quality;
+}
+
 const char *symbolizer_module_path(const struct symbolizer_module *module)
 {
     return module->path;
@@ -211,7 +226,7 @@ const char *symbolizer_data_symbol(struct symbolizer_module *module, uint64_t of
     pthread_mutex_lock(&module->lock);
     if (module_open_files(module) == 0) {
         const struct symbol_table_entry *symbol =
-            symbol_table_find(&module->symbols, offset, true);
+            symbol_table_find(module_symbols(module), offset, true);
         if (symbol != NULL) {
             struct string_pool *pool = &module->symbolizer->pool;
             name = string_pool_intern(pool, symbol->name, symbol->name_length);

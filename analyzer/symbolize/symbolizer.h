@@ -66,6 +66,12 @@ int symbolizer_new(const struct symbolizer_options *options, struct symbolizer *
 /* Frees it, its modules and all strings that it handed out. NULL is allowed. */
 void symbolizer_free(struct symbolizer *symbolizer);
 
+enum symbolizer_quality {
+    SYMBOLIZER_QUALITY_NONE = 0,   /* nothing known: count is 0 */
+    SYMBOLIZER_QUALITY_SYMBOL = 1, /* a symbol's name; no file unless a line table has it */
+    SYMBOLIZER_QUALITY_DEBUG = 2   /* function from debug information */
+};
+
 /* ---- modules ------------------------------------------------------------ */
 
 struct symbolizer_module_file {
@@ -116,6 +122,9 @@ unsigned symbolizer_module_notes(const struct symbolizer_module *module);
  * and without a final stop. "" for an unknown bit. The text is constant. */
 const char *symbolizer_note_text(enum symbolizer_note note);
 
+/* The best that addresses of this module can get. */
+enum symbolizer_quality symbolizer_module_quality(struct symbolizer_module *module);
+
 /* The path given to symbolizer_module_open(). */
 const char *symbolizer_module_path(const struct symbolizer_module *module);
 
@@ -132,12 +141,6 @@ struct symbolizer_query {
     bool is_return_address;
 };
 
-enum symbolizer_quality {
-    SYMBOLIZER_QUALITY_NONE = 0,   /* nothing known: count is 0 */
-    SYMBOLIZER_QUALITY_SYMBOL = 1, /* a symbol's name; no file unless a line table has it */
-    SYMBOLIZER_QUALITY_DEBUG = 2   /* function from debug information */
-};
-
 /* Strings: see Memory above; NULL where unknown. */
 struct symbolizer_frame {
     const char *function;     /* demangled, with parameters; else the plain name */
@@ -145,6 +148,7 @@ struct symbolizer_frame {
     const char *file;         /* absolute if its compilation said where, "." and ".." resolved */
     uint32_t line;            /* from 1; 0: unknown */
     uint32_t column;          /* from 1; 0: unknown */
+    uint32_t function_line;   /* where the function is declared; 0: unknown */
     uint64_t function_start;  /* module offset of the function's or inlined call's first byte */
     bool is_inlined;          /* its code was inlined into the next frame's function */
 };

@@ -349,6 +349,10 @@ static void scope_read_names(struct unit_index *index, struct string_pool *pool,
             scope->function = string_pool_intern(pool, name, strlen(name));
         }
     }
+    int line;
+    if (dwarf_decl_line(&scope->die, &line) == 0 && line > 0) {
+        scope->line = (uint32_t)line;
+    }
     Dwarf_Addr start;
     if (dwarf_entrypc(&scope->die, &start) == 0) {
         scope->start = start;
@@ -433,6 +437,7 @@ size_t unit_index_resolve(struct unit_index *index, struct string_pool *pool, ui
         frame->function = scope->function;
         frame->linkage_name = scope->linkage_name;
         frame->function_start = scope->start;
+        frame->function_line = scope->line;
         frame->is_inlined = scope->is_inlined;
         number = scope->is_inlined ? scope->parent : INTERVAL_MAP_NONE;
         if (number != INTERVAL_MAP_NONE && count < room) {

@@ -32,6 +32,7 @@ struct unit_scope {
     bool is_named;
     uint32_t call_line;
     uint32_t call_column;
+    uint32_t line; /* of its declaration */
     const char *call_file;
     const char *function;
     const char *linkage_name;
