@@ -270,7 +270,7 @@ struct arena_process {
     /* Our own failures and approximations: atomic adds, rare. */
     _Atomic uint64_t dropped_events;   /* could not be recorded at all */
     _Atomic uint64_t unknown_stacks;   /* recorded under stack 0 */
-    _Atomic uint64_t approximate_stacks; /* captures that used a guess */
+    _Atomic uint64_t approximate_stacks; /* distinct stacks that needed a guess */
     _Atomic uint64_t own_bytes;        /* private memory the shim mapped and touched: see live map */
     _Atomic uint64_t threads_started;
     _Atomic uint32_t untracked_reason; /* enum arena_untracked */
@@ -409,7 +409,7 @@ struct arena_image {
     _Atomic uint32_t node_next;    /* next id to hand out; 0: table not opened yet */
     _Atomic uint32_t stack_next;
     uint32_t reserved;
-    _Atomic uint64_t cut_captures; /* captures deeper than depth_max */
+    _Atomic uint64_t cut_captures; /* distinct stacks deeper than depth_max */
     _Atomic uint64_t modules_dropped; /* could not be registered: a table was full */
     struct arena_hash_table stacks;   /* hash of a whole stack -> stack id */
     struct arena_hash_table prefixes; /* hash of outer frames -> node */

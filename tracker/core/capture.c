@@ -1,83 +1,727 @@
-/* Captures by libunwind's unw_backtrace, opened privately: its _Unwind_* names must not
- * replace the program's own. */
 #include "core/capture.h"
 
-#include <dlfcn.h>
-#include <stdbool.h>
-
+#include "core/kept_stack.h"
 #include "core/module_table.h"
+#include "core/raw_syscall.h"
 #include "core/stack_table.h"
+#include "core/unwind.h"
+#include "core/unwind_registers.h"
 
-static struct stack_table capture_stacks;
-static struct module_table capture_modules;
-static struct arena_process *capture_process;
-static uint32_t capture_depth_max;
+#include <string.h>
+#include <ucontext.h>
 
-/* libunwind allocates its own thread-local storage on first use. */
-static _Thread_local bool is_capturing __attribute__((tls_model("initial-exec")));
-static int (*unwind)(void **, int);
+#define PAGE_BYTES 4096u
+#define LIKELY(condition) __builtin_expect(condition, 1)
+#define UNLIKELY(condition) __builtin_expect(condition, 0)
 
-size_t capture_thread_bytes(void)
+/* Threads that allocate a few times do not pay for memo pages. */
+#define MEMO_FIRST_CAPTURE 128u
+#define MEMO_ENTRIES 256u
+#define MEMO_WORDS 46u
+#define MEMO_PAUSE_CAPTURES 65536u
+#define MEMO_MISSES_MAX 512u
+
+/* A whole stack: what must be unchanged, innermost first, for it to be stack `id`. */
+struct memo_entry {
+    uintptr_t pc; /* 0: empty. Stored last */
+    uintptr_t cfa;
+    uintptr_t bp;
+    uint32_t id;
+    uint16_t word_count;
+    uint16_t needs_rbp;
+    struct kept_word words[MEMO_WORDS];
+};
+_Static_assert(sizeof(struct memo_entry) == 768, "twelve lines");
+
+/*
+ * Zeroed memory is the valid initial state: generation 0 is never current.
+ *
+ * busy_cfa is the guard: the CFA of the hook whose capture is going on, 0 when none is.
+ * A capture that finds it set was either called by a signal handler that interrupted
+ * the other one, which it proves by walking through that hook's frame, or the other one
+ * was left by longjmp and will never end.
+ */
+struct capture_thread {
+    volatile uintptr_t busy_cfa;
+    volatile uintptr_t busy_pc;
+    /* Counts captures, and resets: a capture that finds another number than its own was
+     * clobbered (its handler switched to another coroutine, which captured). */
+    volatile uint32_t sequence;
+    uint32_t generation;
+    uint32_t memo_from; /* the sequence number from which the memo is on */
+    uint32_t memo_misses;
+    uint32_t memo_window; /* sequence number when the counting of misses began */
+    struct memo_entry *memo;
+    struct capture_frame *interned; /* scratch for a new stack */
+    struct kept_stack stack;
+    struct unwind_pages pages;
+};
+
+/* Written by capture_start, then read-only; generation and seed change with the modules. */
+static struct {
+    _Alignas(64) _Atomic uint32_t generation;
+    uint32_t depth_max;
+    uint64_t depth_factor; /* KEPT_HASH_FACTOR to the power of depth_max */
+    _Atomic uint64_t seed;
+    struct arena_image *image;
+    struct arena_process *process;
+    struct stack_table stacks;
+    struct module_table modules;
+} capture;
+
+static inline void signal_fence(void)
 {
-    return 64;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline uint64_t hash_finish(uint64_t hash, uint32_t flags)
+{
+    uint64_t x = hash ^ atomic_load_explicit(&capture.seed, memory_order_relaxed)
+                 ^ (flags * UINT64_C(0xa0761d6478bd642f));
+    x ^= x >> 32;
+    x *= UINT64_C(0xd6e8feb86659fd93);
+    x ^= x >> 32;
+    return x != 0 ? x : 1;
+}
+
+static uint64_t seed_of_epoch(uint32_t epoch)
+{
+    return (epoch + UINT64_C(1)) * UINT64_C(0xe7037ed1a0b428db);
+}
+
+/* All that was derived from the modules is forgotten. */
+static void rules_renew(uint32_t epoch)
+{
+    atomic_store_explicit(&capture.seed, seed_of_epoch(epoch), memory_order_relaxed);
+    unwind_rules_flush();
+    /* Generation 0 means "never used": skipped when the number wraps. */
+    if (atomic_fetch_add_explicit(&capture.generation, 1, memory_order_release) == UINT32_MAX) {
+        atomic_fetch_add_explicit(&capture.generation, 1, memory_order_release);
+    }
+}
+
+void capture_modules_changed(void)
+{
+    if (capture.image != NULL) {
+        rules_renew(module_table_refresh(&capture.modules));
+    }
 }
 
 int capture_start(const struct arena *arena, struct arena_image *image,
                   struct arena_process *process)
 {
-    stack_table_open(&capture_stacks, arena, image);
-    module_table_open(&capture_modules, arena, image);
-    capture_process = process;
-    capture_depth_max = arena->header->config.depth_max;
-    void *library = dlopen("libunwind.so.8", RTLD_LAZY | RTLD_LOCAL);
-    if (library == NULL) {
-        return -2;
+    uint32_t depth = arena->header->config.depth_max;
+    if (depth == 0 || depth > CAPTURE_DEPTH_LIMIT) {
+        return -22; /* EINVAL */
     }
-    *(void **)&unwind = dlsym(library, "unw_backtrace");
-    return unwind == NULL ? -2 : 0;
+    stack_table_open(&capture.stacks, arena, image);
+    module_table_open(&capture.modules, arena, image);
+    capture.image = image;
+    capture.process = process;
+    capture.depth_max = depth;
+    capture.depth_factor = 1;
+    for (uint32_t i = 0; i < depth; i++) {
+        capture.depth_factor *= KEPT_HASH_FACTOR;
+    }
+    rules_renew(module_table_epoch(&capture.modules));
+    return 0;
 }
 
 void capture_forked(struct arena_process *process)
 {
-    capture_process = process;
+    capture.process = process;
+}
+
+/* ---- the memory of a thread ---------------------------------------------- */
+
+/* Offsets from the start of the thread's memory; each array starts on a page, so that
+ * what is not used is not touched. */
+struct thread_layout {
+    size_t walked;
+    size_t frames;
+    size_t words;
+    size_t interned;
+    size_t memo;
+    size_t end;
+};
+
+static size_t pages_round(size_t bytes)
+{
+    return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
+}
+
+static struct thread_layout thread_layout(void)
+{
+    struct thread_layout layout;
+    size_t depth = capture.depth_max;
+    size_t capacity = depth * KEPT_CAPACITY_FACTOR;
+    layout.walked = pages_round(sizeof(struct capture_thread));
+    layout.frames = layout.walked
+                    + pages_round(depth * KEPT_WALK_FACTOR * sizeof(struct walked_frame));
+    layout.words = layout.frames + pages_round(capacity * sizeof(struct kept_frame));
+    layout.interned
+        = layout.words + pages_round(capacity * KEPT_WORDS_PER_FRAME * sizeof(struct kept_word));
+    layout.memo = layout.interned + pages_round(depth * sizeof(struct capture_frame));
+    layout.end = layout.memo + MEMO_ENTRIES * sizeof(struct memo_entry);
+    return layout;
+}
+
+size_t capture_thread_bytes(void)
+{
+    return pages_round(thread_layout().end);
+}
+
+static inline bool memo_is_on(const struct capture_thread *thread)
+{
+    return (int32_t)(thread->sequence - thread->memo_from) >= 0;
+}
+
+static void memo_clear(struct capture_thread *thread)
+{
+    if (!memo_is_on(thread)) {
+        return; /* it was emptied when it went off */
+    }
+    for (uint32_t i = 0; i < MEMO_ENTRIES; i++) {
+        if (thread->memo[i].pc != 0) {
+            thread->memo[i].pc = 0;
+        }
+    }
+}
+
+static void thread_start(struct capture_thread *thread)
+{
+    struct thread_layout layout = thread_layout();
+    char *start = (char *)thread;
+    thread->memo = (void *)(start + layout.memo);
+    thread->interned = (void *)(start + layout.interned);
+    thread->stack = (struct kept_stack){.frames = (void *)(start + layout.frames),
+                                        .words = (void *)(start + layout.words),
+                                        .walked = (void *)(start + layout.walked),
+                                        .capacity = capture.depth_max * KEPT_CAPACITY_FACTOR,
+                                        .walked_max = capture.depth_max * KEPT_WALK_FACTOR};
+    thread->memo_from = MEMO_FIRST_CAPTURE;
+    thread->memo_window = MEMO_FIRST_CAPTURE;
+}
+
+/* Forgets what was captured before. */
+static void thread_reset(struct capture_thread *thread)
+{
+    thread->stack.count = 0;
+    memo_clear(thread);
+    thread->sequence++;
+}
+
+/* ---- new stacks ----------------------------------------------------------- */
+
+#define INTERN_AGAIN UINT32_MAX /* ids are below ARENA_STACKS_MAX */
+
+/* Interns frames[0..count). Returns its id, or INTERN_AGAIN when the modules turned out
+ * to have changed: the frames may be wrong then. */
+static uint32_t stack_intern(struct capture_frame *frames, uint32_t count, uint32_t flags)
+{
+    uint64_t seed = atomic_load_explicit(&capture.seed, memory_order_relaxed);
+    uint32_t epoch = module_table_note(&capture.modules, frames, count);
+    if (seed != seed_of_epoch(epoch)) {
+        rules_renew(epoch);
+        return INTERN_AGAIN;
+    }
+    uint64_t hash = 0;
+    for (uint32_t i = count; i-- > 0;) {
+        hash = kept_hash_extend(hash, frames[i].pc);
+        frames[i].hash = hash_finish(hash, flags);
+    }
+    uint32_t id = stack_table_insert(&capture.stacks, frames, count, flags, epoch);
+    if (id != 0 && (flags & ARENA_STACK_APPROXIMATE) != 0) {
+        atomic_fetch_add_explicit(&capture.process->approximate_stacks, 1, memory_order_relaxed);
+    }
+    if (id != 0 && (flags & ARENA_STACK_CUT) != 0) {
+        atomic_fetch_add_explicit(&capture.image->cut_captures, 1, memory_order_relaxed);
+    }
+    return id;
+}
+
+/* ---- the stateless walk --------------------------------------------------- */
+
+/* Where a walk has to pass through to prove that a capture was interrupted. */
+struct checkpoint {
+    uintptr_t pc;
+    uintptr_t cfa;
+    bool is_passed;
+};
+
+struct walk {
+    struct capture_frame *frames;
+    uint32_t count;
+    uint32_t flags;
+    struct checkpoint *checkpoint; /* or NULL */
+};
+
+/* Returns false when there is no room for the frame. */
+static bool walk_add(struct walk *walk, uintptr_t pc, uintptr_t sp)
+{
+    if (walk->checkpoint != NULL && pc == walk->checkpoint->pc && sp == walk->checkpoint->cfa) {
+        walk->checkpoint->is_passed = true;
+    }
+    if (walk->count == capture.depth_max) {
+        walk->flags |= ARENA_STACK_CUT;
+        return false;
+    }
+    walk->frames[walk->count++].pc = pc;
+    return true;
+}
+
+static bool outcome_is_step(enum unwind_outcome outcome)
+{
+    return outcome == UNWIND_STEPPED || outcome == UNWIND_GUESSED;
+}
+
+static void walk_note(struct walk *walk, enum unwind_outcome outcome)
+{
+    if (outcome == UNWIND_GUESSED || outcome == UNWIND_LOST || outcome == UNWIND_UNREADABLE) {
+        walk->flags |= ARENA_STACK_APPROXIMATE;
+    }
+}
+
+static enum unwind_outcome walk_by_rules(struct walk *walk, struct unwind_state state,
+                                         unwind_rule_t first_rule)
+{
+    struct unwind_pages pages = {{0}};
+    enum unwind_outcome outcome = UNWIND_STEPPED;
+    unwind_rule_t rule = first_rule;
+    while (outcome_is_step(outcome) && walk_add(walk, state.pc, state.sp)) {
+        if (walk->count > 1 || first_rule == UNWIND_NONE) {
+            rule = unwind_rule(state.pc);
+        }
+        outcome = unwind_step(&state, &rule, &pages);
+        walk_note(walk, outcome);
+    }
+    return outcome;
+}
+
+static void walk_by_registers(struct walk *walk, struct unwind_registers *registers)
+{
+    struct unwind_pages pages = {{0}};
+    enum unwind_outcome outcome = UNWIND_STEPPED;
+    while (outcome_is_step(outcome)
+           && walk_add(walk, registers->value[EH_RETURN], registers->value[EH_RSP])) {
+        outcome = unwind_step_registers(registers, &pages);
+        walk_note(walk, outcome);
+    }
+}
+
+/* Walks out of our own frames to `origin`, so that the registers its caller's callers
+ * saved are known. Where that fails only rsp and rbp are. */
+static void registers_at(const struct capture_origin *origin, struct unwind_registers *registers)
+{
+    struct unwind_pages pages = {{0}};
+    UNWIND_REGISTERS_HERE(*registers);
+    for (unsigned i = 0; i < 16 && registers->value[EH_RSP] < origin->cfa; i++) {
+        if (!outcome_is_step(unwind_step_registers(registers, &pages))) {
+            break;
+        }
+    }
+    if (registers->value[EH_RSP] != origin->cfa || registers->value[EH_RETURN] != origin->pc) {
+        registers->known = 1u << EH_RSP | 1u << EH_RBP | 1u << EH_RETURN;
+        registers->value[EH_RSP] = origin->cfa;
+        registers->value[EH_RBP] = origin->rbp;
+        registers->value[EH_RETURN] = origin->pc;
+    }
+}
+
+/* A stack of the program may be tiny (an alternate signal stack), so the frames are
+ * collected in memory mapped for the moment. */
+struct stateless_request {
+    struct unwind_state state;
+    unwind_rule_t first_rule; /* of state.pc; UNWIND_NONE: to be looked up */
+    const struct capture_origin *origin; /* NULL: use *registers */
+    const struct unwind_registers *registers;
+    struct checkpoint *checkpoint;
+};
+
+__attribute__((noinline)) static uint32_t
+stateless_capture(const struct stateless_request *request)
+{
+    size_t bytes = pages_round(capture.depth_max * sizeof(struct capture_frame));
+    struct walk walk = {.frames = raw_map_lazy(bytes), .checkpoint = request->checkpoint};
+    uint32_t id = INTERN_AGAIN;
+    if (walk.frames == NULL) {
+        return 0;
+    }
+    for (unsigned attempt = 0; attempt < 2 && id == INTERN_AGAIN; attempt++) {
+        walk.count = 0;
+        walk.flags = 0;
+        if (walk_by_rules(&walk, request->state, request->first_rule) == UNWIND_NEEDS_REGISTERS) {
+            struct unwind_registers registers;
+            walk.count = 0;
+            walk.flags = 0;
+            if (request->origin != NULL) {
+                registers_at(request->origin, &registers);
+            } else {
+                registers = *request->registers;
+            }
+            walk_by_registers(&walk, &registers);
+        }
+        uint64_t hash = 0;
+        for (uint32_t i = walk.count; i-- > 0;) {
+            hash = kept_hash_extend(hash, walk.frames[i].pc);
+        }
+        id = stack_table_find(&capture.stacks, hash_finish(hash, walk.flags));
+        if (id == 0) {
+            id = stack_intern(walk.frames, walk.count, walk.flags);
+        }
+    }
+    raw_unmap(walk.frames, bytes);
+    return id == INTERN_AGAIN ? 0 : id;
+}
+
+static uint32_t stateless_from_origin(const struct capture_origin *origin,
+                                      struct checkpoint *checkpoint)
+{
+    struct stateless_request request = {.state = {origin->pc, origin->cfa, origin->rbp},
+                                        .origin = origin,
+                                        .checkpoint = checkpoint};
+    return stateless_capture(&request);
+}
+
+/* ---- the incremental capture ---------------------------------------------- */
+
+/* Takes back the kept frames above `low`, which have been proved to be true, as walked
+ * ones, and steps out of frames[low] anew: a word of that step has changed. */
+static enum unwind_outcome walked_again(struct capture_thread *thread, struct unwind_state *state,
+                                        uint32_t high, uint32_t low)
+{
+    struct kept_stack *stack = &thread->stack;
+    enum unwind_outcome outcome = UNWIND_STEPPED;
+    for (uint32_t i = high + 1; i-- > low && outcome_is_step(outcome)
+                                && stack->walked_count < stack->walked_max;) {
+        struct walked_frame *walked = &stack->walked[stack->walked_count++];
+        walked->state = *state;
+        walked->rule = stack->frames[i].rule;
+        outcome = unwind_step(state, &walked->rule, &thread->pages);
+    }
+    return outcome;
+}
+
+static bool frame_is_here(const struct kept_frame *frame, const struct unwind_state *state)
+{
+    return frame->sp == state->sp && frame->pc == state->pc
+           && (!frame->needs_rbp || frame->bp == state->bp);
+}
+
+/* The frame whose step read words[word]. */
+static uint32_t frame_of_word(const struct kept_stack *stack, uint32_t top, uint32_t word)
+{
+    while (top > 0 && stack->frames[top - 1].words_end > word) {
+        top--;
+    }
+    return top;
+}
+
+/*
+ * frames[top] is where the walk is. Verifies as many frames outwards as count for the
+ * stack's identity. Returns UINT32_MAX when all are unchanged, else the frame whose
+ * step reads something else now. One frame more than depth_max is looked at, because
+ * whether there is one decides about ARENA_STACK_CUT.
+ */
+static uint32_t frames_verify(const struct kept_stack *stack, uint32_t top)
+{
+    uint32_t wanted = stack->walked_count < capture.depth_max
+                          ? capture.depth_max - stack->walked_count
+                          : 0;
+    uint32_t low = 0;
+    uint32_t high = stack->frames[top].words_end;
+    if (wanted <= top) {
+        low = wanted == 0 ? high : stack->frames[top - wanted].words_end;
+    }
+    uint32_t word = kept_words_verify(stack->words, low, high);
+    return word == low - 1 ? UINT32_MAX : frame_of_word(stack, top, word);
+}
+
+/* Walks from `state` until it meets the kept frames and they hold. Fills in
+ * stack->walked and *base, the number of kept frames that stay. */
+static enum unwind_outcome stack_walk(struct capture_thread *thread, struct unwind_state state,
+                                      uint32_t *base)
+{
+    struct kept_stack *stack = &thread->stack;
+    struct kept_frame *frames = stack->frames;
+    enum unwind_outcome outcome = UNWIND_STEPPED;
+    uint32_t kept = stack->count;
+
+    stack->walked_count = 0;
+    while (outcome_is_step(outcome) && stack->walked_count < stack->walked_max) {
+        while (kept > 0 && frames[kept - 1].sp < state.sp) {
+            kept--;
+        }
+        if (kept > 0 && frame_is_here(&frames[kept - 1], &state)) {
+            uint32_t changed = frames_verify(stack, kept - 1);
+            if (LIKELY(changed == UINT32_MAX)) {
+                *base = kept;
+                return UNWIND_STEPPED;
+            }
+            outcome = walked_again(thread, &state, kept - 1, changed);
+            kept = changed;
+            continue;
+        }
+        struct walked_frame *walked = &stack->walked[stack->walked_count++];
+        walked->state = state;
+        walked->rule = unwind_rule(state.pc);
+        outcome = unwind_step(&state, &walked->rule, &thread->pages);
+    }
+    *base = 0;
+    return outcome_is_step(outcome) ? UNWIND_STEPPED : outcome;
+}
+
+static struct memo_entry *memo_slot(const struct capture_thread *thread,
+                                    const struct capture_origin *origin)
+{
+    uint64_t key = (origin->pc ^ (origin->cfa << 7)) * UINT64_C(0x9e3779b97f4a7c15);
+    return &thread->memo[key >> 56];
+}
+_Static_assert(MEMO_ENTRIES == 256, "memo_slot takes eight bits");
+
+/* Called for each miss: switches the memo off where it hits less than half the time. */
+static bool memo_is_worthwhile(struct capture_thread *thread)
+{
+    if (++thread->memo_misses < MEMO_MISSES_MAX) {
+        return true;
+    }
+    bool is_good = thread->sequence - thread->memo_window >= 2 * MEMO_MISSES_MAX;
+    thread->memo_misses = 0;
+    thread->memo_window = thread->sequence;
+    if (!is_good) {
+        memo_clear(thread);
+        thread->memo_from = thread->sequence + MEMO_PAUSE_CAPTURES;
+        thread->memo_window = thread->memo_from;
+    }
+    return is_good;
+}
+
+static void memo_store(struct capture_thread *thread, const struct capture_origin *origin,
+                       uint32_t low, uint32_t id)
+{
+    const struct kept_stack *stack = &thread->stack;
+    const struct kept_frame *top = &stack->frames[stack->count - 1];
+    uint32_t count = top->words_end - low;
+    if (!memo_is_on(thread) || !memo_is_worthwhile(thread) || count > MEMO_WORDS || id == 0) {
+        return;
+    }
+    struct memo_entry *entry = memo_slot(thread, origin);
+    *(volatile uintptr_t *)&entry->pc = 0;
+    signal_fence();
+    entry->cfa = origin->cfa;
+    entry->bp = origin->rbp;
+    entry->id = id;
+    entry->word_count = (uint16_t)count;
+    entry->needs_rbp = top->needs_rbp;
+    for (uint32_t i = 0; i < count; i++) {
+        entry->words[i] = stack->words[top->words_end - 1 - i];
+    }
+    signal_fence();
+    *(volatile uintptr_t *)&entry->pc = origin->pc;
+}
+
+/* Returns the id, or 0 for a miss. */
+UNWIND_READS_STACKS static inline uint32_t memo_find(const struct capture_thread *thread,
+                                                     const struct capture_origin *origin)
+{
+    const struct memo_entry *entry = memo_slot(thread, origin);
+    if (entry->pc != origin->pc || entry->cfa != origin->cfa
+        || (entry->needs_rbp && entry->bp != origin->rbp)) {
+        return 0;
+    }
+    const struct kept_word *end = entry->words + entry->word_count;
+    for (const struct kept_word *word = entry->words; word < end; word++) {
+        if (UNLIKELY(unwind_load(word->address) != word->value)) {
+            return 0;
+        }
+    }
+    return entry->id;
+}
+
+/* The kept stack's top is the stack to name. */
+struct kept_identity {
+    uint32_t depth;
+    uint32_t flags;
+    uint64_t hash;
+};
+
+static struct kept_identity stack_identify(const struct kept_stack *stack)
+{
+    const struct kept_frame *top = &stack->frames[stack->count - 1];
+    struct kept_identity identity = {.depth = stack->count, .hash = top->hash};
+    uint32_t guesses = top->guesses;
+    if (stack->count > capture.depth_max) {
+        const struct kept_frame *beyond = top - capture.depth_max;
+        identity.depth = capture.depth_max;
+        identity.hash -= beyond->hash * capture.depth_factor;
+        identity.flags = ARENA_STACK_CUT;
+        guesses -= beyond->guesses;
+    } else if (!stack->is_complete) {
+        identity.flags = ARENA_STACK_CUT;
+    }
+    if (guesses != 0) {
+        identity.flags |= ARENA_STACK_APPROXIMATE;
+    }
+    identity.hash = hash_finish(identity.hash, identity.flags);
+    return identity;
+}
+
+static uint32_t kept_intern(struct capture_thread *thread, const struct kept_identity *identity)
+{
+    const struct kept_stack *stack = &thread->stack;
+    for (uint32_t i = 0; i < identity->depth; i++) {
+        thread->interned[i].pc = stack->frames[stack->count - 1 - i].pc;
+    }
+    return stack_intern(thread->interned, identity->depth, identity->flags);
+}
+
+/* The words below this index do not belong to the top's stack: see frames_verify. */
+static uint32_t words_low(const struct kept_stack *stack)
+{
+    return stack->count > capture.depth_max
+               ? stack->frames[stack->count - 1 - capture.depth_max].words_end
+               : 0;
+}
+
+__attribute__((noinline)) static uint32_t incremental_capture(struct capture_thread *thread,
+                                                              const struct capture_origin *origin)
+{
+    struct kept_stack *stack = &thread->stack;
+    struct unwind_state state = {origin->pc, origin->cfa, origin->rbp};
+    bool is_kept = true;
+    uint32_t base;
+    enum unwind_outcome outcome = stack_walk(thread, state, &base);
+    if (base > 0 && !stack->is_complete && base + stack->walked_count <= capture.depth_max) {
+        /* The kept frames hold, but do not reach far enough. */
+        stack->count = 0;
+        outcome = stack_walk(thread, state, &base);
+    }
+    if (UNLIKELY(outcome == UNWIND_NEEDS_REGISTERS)) {
+        stack->count = 0;
+        return stateless_from_origin(origin, NULL);
+    }
+    stack->count = base;
+    if (stack->walked_count > 0) {
+        is_kept = kept_stack_push(stack, base, outcome);
+    }
+    struct kept_frame *top = &stack->frames[stack->count - 1];
+    if (top->id == 0) {
+        struct kept_identity identity = stack_identify(stack);
+        uint32_t id = stack_table_find(&capture.stacks, identity.hash);
+        if (UNLIKELY(id == 0)) {
+            id = kept_intern(thread, &identity);
+        }
+        top->id = id;
+    }
+    uint32_t id = top->id;
+    if (UNLIKELY(!is_kept || id == INTERN_AGAIN)) {
+        stack->count = 0;
+        return id;
+    }
+    memo_store(thread, origin, words_low(stack), id);
+    return id;
+}
+
+/* ---- entry points ---------------------------------------------------------- */
+
+/* A capture is going on in this thread, or seems to be. */
+__attribute__((noinline)) static uint32_t nested_capture(struct capture_thread *thread,
+                                                         const struct capture_origin *origin)
+{
+    struct checkpoint checkpoint = {.pc = thread->busy_pc, .cfa = thread->busy_cfa};
+    uint32_t id = stateless_from_origin(origin, &checkpoint);
+    if (!checkpoint.is_passed) {
+        thread_reset(thread);
+        signal_fence();
+        thread->busy_cfa = 0;
+    }
+    return id;
+}
+
+__attribute__((noinline)) static void generation_follow(struct capture_thread *thread)
+{
+    uint32_t generation = atomic_load_explicit(&capture.generation, memory_order_acquire);
+    if (thread->generation == 0) {
+        thread_start(thread);
+    } else {
+        thread_reset(thread);
+    }
+    thread->generation = generation;
 }
 
 uint32_t capture_stack(struct capture_thread *thread, const struct capture_origin *origin)
 {
+    if (UNLIKELY(thread->busy_cfa != 0)) {
+        return nested_capture(thread, origin);
+    }
+    thread->busy_pc = origin->pc;
+    thread->busy_cfa = origin->cfa;
+    signal_fence();
+    uint32_t id = 0;
+    uint32_t sequence = 0;
+    for (unsigned attempt = 0; attempt < 2; attempt++) {
+        if (UNLIKELY(thread->generation
+                     != atomic_load_explicit(&capture.generation, memory_order_relaxed))) {
+            generation_follow(thread);
+        }
+        sequence = thread->sequence + 1;
+        thread->sequence = sequence;
+        signal_fence();
+        id = memo_is_on(thread) ? memo_find(thread, origin) : 0;
+        if (id == 0) {
+            id = incremental_capture(thread, origin);
+        }
+        if (LIKELY(id != INTERN_AGAIN)) {
+            break;
+        }
+        id = 0;
+    }
+    signal_fence();
+    if (UNLIKELY(thread->sequence != sequence)) {
+        thread_reset(thread);
+        id = stateless_from_origin(origin, NULL);
+    }
+    signal_fence();
+    thread->busy_cfa = 0;
+    return id;
+}
+
+/* A jump through a table (`jmp *table(%rip)`), where the caller's state is that at entry:
+ * linkers other than GNU's write no unwind information for these. */
+static bool is_in_jump_stub(const struct unwind_state *state)
+{
+    uint16_t code;
+    if (unwind_rule(state->pc) != UNWIND_NONE || !unwind_probe(state->pc - 1)) {
+        return false;
+    }
+    memcpy(&code, (const void *)(state->pc - 1), sizeof code); // NOLINT(performance-no-int-to-ptr)
+    return code == 0x25ff;
+}
+
+static void registers_from_context(const ucontext_t *context, struct unwind_registers *registers)
+{
+    static const uint8_t order[EH_REGISTERS] = {
+        REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
+        REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
+    for (unsigned i = 0; i < EH_REGISTERS; i++) {
+        registers->value[i] = (uintptr_t)context->uc_mcontext.gregs[order[i]];
+    }
+    registers->value[EH_RETURN]++;
+    registers->known = (1u << EH_REGISTERS) - 1;
+}
+
+UNWIND_READS_STACKS uint32_t capture_stack_in_handler(struct capture_thread *thread,
+                                                      const void *ucontext)
+{
+    struct unwind_registers registers;
     (void)thread;
-    if (is_capturing) {
-        return 0;
+    registers_from_context(ucontext, &registers);
+    struct stateless_request request = {.state = {.pc = registers.value[EH_RETURN],
+                                                  .sp = registers.value[EH_RSP],
+                                                  .bp = registers.value[EH_RBP]},
+                                        .registers = &registers};
+    if (is_in_jump_stub(&request.state)) {
+        request.first_rule = unwind_rule_make(UNWIND_RSP, 8, 0);
     }
-    is_capturing = true;
-    void *pc[256];
-    int count = unwind(pc, 256);
-    is_capturing = false;
-    int first = 0;
-    while (first < count && (uintptr_t)pc[first] != origin->pc) {
-        first++;
-    }
-    struct capture_frame frames[256];
-    uint32_t depth = 0;
-    for (int i = first; i < count && pc[i] != NULL && depth < capture_depth_max; i++) {
-        frames[depth++].pc = (uintptr_t)pc[i];
-    }
-    if (depth == 0) {
-        frames[depth++].pc = origin->pc;
-    }
-    for (;;) {
-        uint32_t epoch = module_table_epoch(&capture_modules);
-        uint64_t hash = UINT64_C(0x9e3779b97f4a7c15) + epoch;
-        for (uint32_t i = depth; i-- > 0;) {
-            hash = (hash ^ frames[i].pc) * UINT64_C(0xff51afd7ed558ccd);
-            hash ^= hash >> 32;
-            frames[i].hash = hash | 1;
-        }
-        uint32_t id = stack_table_find(&capture_stacks, frames[0].hash);
-        if (id != 0) {
-            return id;
-        }
-        if (module_table_note(&capture_modules, frames, depth) == epoch) {
-            return stack_table_insert(&capture_stacks, frames, depth, 0, epoch);
-        }
-    }
+    return stateless_capture(&request);
 }

@@ -42,28 +42,38 @@ struct capture_frame {
 
 struct capture_thread;
 
-/* Size and alignment of the state that the owner (the thread's record) must provide,
- * zeroed, page-aligned memory that is mapped lazily. */
+/* Size of the state that the owner (the thread's record) must provide: zeroed,
+ * page-aligned memory that is mapped lazily. Depends on the configured depth: call after
+ * capture_start. */
 size_t capture_thread_bytes(void);
 
 /* Once per process image, before any capture; `image` is where stacks are interned.
  * After a fork the child keeps everything. Returns 0 or a negative errno. */
 int capture_start(const struct arena *arena, struct arena_image *image, struct arena_process *process);
 
+/* Modules may have been unloaded or replaced: call after each dlclose that succeeded.
+ * Rules and kept stacks are forgotten. Any thread; takes the loader's lock, so not from a
+ * signal handler or an allocation hook. */
+void capture_modules_changed(void);
+
 /* After a fork: counters of approximations go to the child's own record from now on. */
 void capture_forked(struct arena_process *process);
 
 /*
- * Returns the id of the stack whose innermost frame is origin->pc. 0 where none could be
- * captured: the stack table is full, or this thread is inside a capture already
- * (a signal handler that allocates gets a stateless walk instead, see unwind.h).
- * errno is preserved.
+ * Returns the id of the stack whose innermost frame is origin->pc; 0 where the stack
+ * table is full. In a signal handler that interrupted another capture of the same thread
+ * the walk is a stateless one (slower, and as exact). errno is preserved.
+ *
+ * Frames are return addresses. The frame that a signal interrupted is given by the
+ * address of its instruction plus 1, so that pc - 1 is always inside the instruction
+ * that is being executed.
  */
 uint32_t capture_stack(struct capture_thread *thread, const struct capture_origin *origin);
 
 /*
  * The same for a CPU sample: the stack of the interrupted code. `ucontext` is the
- * handler's third argument. Async-signal-safe: uses the stateless walk only.
+ * handler's third argument. Async-signal-safe: uses the stateless walk only; the
+ * thread's state is not touched and may be NULL.
  */
 uint32_t capture_stack_in_handler(struct capture_thread *thread, const void *ucontext);
 

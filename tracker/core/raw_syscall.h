@@ -46,6 +46,11 @@ static inline void *raw_map_lazy(size_t size_bytes)
     return raw_failed(result) ? NULL : (void *)result;
 }
 
+static inline void raw_unmap(void *start, size_t size_bytes)
+{
+    raw_syscall3(SYS_munmap, (long)start, (long)size_bytes, 0);
+}
+
 static inline int raw_pid(void)
 {
     return (int)raw_syscall3(SYS_getpid, 0, 0, 0);

@@ -1,0 +1,141 @@
+#include "core/kept_stack.h"
+
+#include <string.h>
+
+/* Forgets outermost frames to make room for walked_count more on top of `base`. Returns
+ * the new base. Their hashes stay as they are: only differences of hashes count once a
+ * stack is not complete. */
+static uint32_t room_make(struct kept_stack *stack, uint32_t base)
+{
+    uint32_t excess = base + stack->walked_count - stack->capacity;
+    uint32_t drop = base / 2 > excess ? base / 2 : excess;
+    uint16_t words_drop = stack->frames[drop].words_end;
+    uint32_t words_end = stack->frames[base - 1].words_end;
+
+    memmove(stack->frames, stack->frames + drop, (base - drop) * sizeof *stack->frames);
+    memmove(stack->words, stack->words + words_drop,
+            (words_end - words_drop) * sizeof *stack->words);
+    base -= drop;
+    for (uint32_t i = 0; i < base; i++) {
+        stack->frames[i].words_end = (uint16_t)(stack->frames[i].words_end - words_drop);
+    }
+    stack->is_complete = false; /* frames[0] has no words any more: it is the open end */
+    return base;
+}
+
+/* What frame `x` steps to. pc 0: it is the last. */
+struct successor {
+    struct unwind_state state;
+    bool needs_rbp;
+};
+
+/* Writes the words of one step; returns how many. Sets *needs_rbp for the frame. */
+static uint32_t step_words(const struct walked_frame *frame, const struct successor *next,
+                           struct kept_word *words, bool *needs_rbp)
+{
+    const struct unwind_state *from = &frame->state;
+    const struct unwind_state *to = &next->state;
+    uintptr_t rbp_distance = unwind_rule_rbp_distance(frame->rule);
+    uintptr_t cfa_offset = (uintptr_t)unwind_rule_cfa_offset(frame->rule);
+    enum unwind_kind kind = unwind_rule_kind(frame->rule);
+    uintptr_t cfa;
+    uint32_t count = 0;
+    switch (kind) {
+    case UNWIND_RSP:
+    case UNWIND_RBP:
+        cfa = (kind == UNWIND_RSP ? from->sp : from->bp) + cfa_offset;
+        if (next->needs_rbp && rbp_distance != 0) {
+            words[count++] = (struct kept_word){cfa - rbp_distance, to->bp};
+        }
+        words[count++] = (struct kept_word){cfa - 8, to->pc};
+        *needs_rbp = kind == UNWIND_RBP || (next->needs_rbp && rbp_distance == 0);
+        return count;
+    case UNWIND_DRAP:
+        words[count++] = (struct kept_word){to->sp - 8, to->pc};
+        if (next->needs_rbp) {
+            words[count++] = (struct kept_word){from->bp, to->bp};
+        }
+        words[count++] = (struct kept_word){from->bp + cfa_offset, to->sp};
+        *needs_rbp = true;
+        return count;
+    case UNWIND_SIGNAL:
+        if (next->needs_rbp) {
+            words[count++] = (struct kept_word){from->sp + UNWIND_SIGNAL_RBP, to->bp};
+        }
+        words[count++] = (struct kept_word){from->sp + UNWIND_SIGNAL_RSP, to->sp};
+        words[count++] = (struct kept_word){from->sp + UNWIND_SIGNAL_RIP, to->pc - 1};
+        *needs_rbp = false;
+        return count;
+    case UNWIND_NONE:
+        if (to->pc != 0) {
+            if (next->needs_rbp) {
+                words[count++] = (struct kept_word){from->bp, to->bp};
+            }
+            words[count++] = (struct kept_word){from->bp + 8, to->pc};
+        }
+        *needs_rbp = true;
+        return count;
+    case UNWIND_LAST:
+    case UNWIND_REGISTERS:
+    default:
+        *needs_rbp = false;
+        return 0;
+    }
+}
+
+/* A last frame is kept only if what made it the last is part of the words or the state. */
+static bool end_is_kept(enum unwind_outcome outcome, unwind_rule_t rule)
+{
+    enum unwind_kind kind = unwind_rule_kind(rule);
+    return outcome == UNWIND_STEPPED || outcome == UNWIND_LOST
+           || (outcome == UNWIND_ENDED
+               && (kind == UNWIND_LAST || kind == UNWIND_RSP || kind == UNWIND_RBP));
+}
+
+bool kept_stack_push(struct kept_stack *stack, uint32_t base, enum unwind_outcome outcome)
+{
+    if (base + stack->walked_count > stack->capacity) {
+        base = room_make(stack, base);
+    }
+    struct successor next = {.needs_rbp = false};
+    uint64_t hash = 0;
+    uint32_t words_end = 0;
+    uint32_t guesses = 0;
+    bool is_open_end = false;
+    bool is_kept = true;
+    if (base > 0) {
+        const struct kept_frame *outer = &stack->frames[base - 1];
+        next = (struct successor){{outer->pc, outer->sp, outer->bp}, outer->needs_rbp};
+        hash = outer->hash;
+        words_end = outer->words_end;
+        guesses = outer->guesses;
+    } else {
+        stack->is_complete = outcome != UNWIND_STEPPED;
+        is_open_end = outcome == UNWIND_STEPPED;
+        guesses = outcome == UNWIND_LOST || outcome == UNWIND_UNREADABLE;
+        is_kept = end_is_kept(outcome, stack->walked[stack->walked_count - 1].rule);
+    }
+    struct kept_frame *frame = stack->frames + base;
+    for (uint32_t i = stack->walked_count; i-- > 0; frame++) {
+        const struct walked_frame *walked = &stack->walked[i];
+        bool needs_rbp = false;
+        if (is_open_end) {
+            is_open_end = false; /* its step is not known yet, so nothing is to be verified */
+        } else {
+            words_end += step_words(walked, &next, stack->words + words_end, &needs_rbp);
+            guesses += unwind_rule_kind(walked->rule) == UNWIND_NONE && next.state.pc != 0;
+        }
+        hash = kept_hash_extend(hash, walked->state.pc);
+        *frame = (struct kept_frame){.pc = walked->state.pc,
+                                     .sp = walked->state.sp,
+                                     .bp = walked->state.bp,
+                                     .hash = hash,
+                                     .rule = walked->rule,
+                                     .words_end = (uint16_t)words_end,
+                                     .guesses = guesses & 0x7fff,
+                                     .needs_rbp = needs_rbp};
+        next = (struct successor){walked->state, needs_rbp};
+    }
+    stack->count = (uint32_t)(frame - stack->frames);
+    return is_kept;
+}
