@@ -53,7 +53,7 @@ enum arena_family {
     ARENA_FAMILY_MALLOC = 0,
     ARENA_FAMILY_NEW = 1,
     ARENA_FAMILY_NEW_ARRAY = 2,
-    ARENA_FAMILY_MAPPING = 3 /* the program's own mmap, with --mmap */
+    ARENA_FAMILY_IGNORED = 3 /* on the live map, but not counted: memtrack_pause(), _ignore() */
 };
 
 enum arena_follow { ARENA_FOLLOW_ALL = 0, ARENA_FOLLOW_NONE = 1, ARENA_FOLLOW_FORK = 2 };

@@ -70,13 +70,12 @@ _Atomic uint64_t *live_map_extension(uintptr_t address)
     return slots == NULL ? NULL : &slots[live_map_slot_index(next)];
 }
 
-/* One plane's residency, a byte a page; static because a signal stack may be small.
- * Callers are single-threaded: a forked child, or the census. */
-static unsigned char page_residency[PLANE_BYTES / PAGE_BYTES];
+#define PLANE_PAGES (PLANE_BYTES / PAGE_BYTES)
 
-static bool plane_residency(_Atomic uint64_t *slots)
+/* Fills residency[0..PLANE_PAGES), bit 0 of each: the page is in memory. */
+static bool plane_residency(_Atomic uint64_t *slots, unsigned char *residency)
 {
-    return raw_syscall3(SYS_mincore, (long)slots, (long)PLANE_BYTES, (long)page_residency) == 0;
+    return raw_syscall3(SYS_mincore, (long)slots, (long)PLANE_BYTES, (long)residency) == 0;
 }
 
 struct visit {
@@ -87,11 +86,12 @@ struct visit {
 
 static void plane_visit(struct visit *visit, uintptr_t region_address, _Atomic uint64_t *slots)
 {
-    if (!plane_residency(slots)) {
+    unsigned char residency[PLANE_PAGES];
+    if (!plane_residency(slots, residency)) {
         return;
     }
-    for (size_t page = 0; page < sizeof page_residency; page++) {
-        if ((page_residency[page] & 1) == 0) {
+    for (size_t page = 0; page < PLANE_PAGES; page++) {
+        if ((residency[page] & 1) == 0) {
             continue;
         }
         for (size_t index = page * PAGE_SLOTS; index < (page + 1) * PAGE_SLOTS; index++) {
@@ -136,9 +136,10 @@ uint64_t live_map_visit(live_map_visitor *visitor, void *context)
 static void plane_count(struct visit *visit, uintptr_t region_address, _Atomic uint64_t *slots)
 {
     (void)region_address;
-    if (plane_residency(slots)) {
-        for (size_t page = 0; page < sizeof page_residency; page++) {
-            visit->count += (page_residency[page] & 1) * PAGE_BYTES;
+    unsigned char residency[PLANE_PAGES];
+    if (plane_residency(slots, residency)) {
+        for (size_t page = 0; page < PLANE_PAGES; page++) {
+            visit->count += (residency[page] & 1) * PAGE_BYTES;
         }
     }
 }

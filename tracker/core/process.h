@@ -23,6 +23,10 @@ struct process_hot {
     struct arena_process *process;
     const _Atomic uint32_t *clock_ticks;
     uint64_t sample_bytes; /* 0: every allocation */
+    /* Births of this process run ahead of the clock by one tick for each mark, so that
+     * blocks of before and after a mark differ. */
+    _Atomic uint32_t tick_offset;
+    _Atomic int64_t mark_peak_bytes; /* the most live bytes since the latest mark */
 };
 
 #define PROCESS_PAGE_BYTES 4096u

@@ -33,9 +33,6 @@ struct sampler_weight sampler_weigh(uint64_t size_bytes, uint64_t sample_bytes);
 /* Returns whether an allocation of this size is to be recorded. */
 static inline bool sampler_take(struct thread *thread, size_t size_bytes)
 {
-    if (__builtin_expect(process_hot.sample_bytes == 0, 1)) {
-        return true;
-    }
     /* Sizes beyond the range of the countdown are always sampled: p is 1. */
     thread->sample_countdown -= size_bytes > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)size_bytes;
     if (__builtin_expect(thread->sample_countdown > 0, 1)) {

@@ -155,6 +155,9 @@ static struct thread *record_acquire(void)
     thread->outer.is_open = 0;
     atomic_store_explicit(&thread->table->state, ARENA_THREAD_IN_USE, memory_order_relaxed);
     atomic_fetch_add_explicit(&thread_running_count, 1, memory_order_relaxed);
+    thread->pauses = 0;
+    thread->is_named = 0;
+    thread->is_unusual = process_hot.sample_bytes != 0;
     if (process_hot.sample_bytes != 0) {
         sampler_start(thread);
     }
@@ -166,7 +169,9 @@ static void record_release(struct thread *thread)
     thread->is_transient = 0;
     totals_publish(thread);
     atomic_fetch_sub_explicit(&thread_running_count, 1, memory_order_relaxed);
-    raw_syscall3(SYS_prctl, PR_GET_NAME, (long)thread->table->name, 0);
+    if (!thread->is_named) {
+        raw_syscall3(SYS_prctl, PR_GET_NAME, (long)thread->table->name, 0);
+    }
     thread->table->threads_served++;
     atomic_store_explicit(&thread->table->state, ARENA_THREAD_FREE, memory_order_relaxed);
     free_list_push(thread);

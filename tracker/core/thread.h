@@ -33,9 +33,11 @@ struct thread {
     int64_t batch_bytes; /* publish when |unpublished_bytes| exceeds it */
     int64_t sample_countdown;
     uint32_t is_transient; /* give the record back after this event */
-    uint32_t reserved;
+    uint32_t is_unusual;   /* paused, or the run samples: one test on the event path */
 
     uint64_t sample_random;
+    uint32_t pauses; /* nesting of memtrack_pause() */
+    uint32_t is_named; /* by memtrack_name_thread() */
 
     struct thread_outer outer;
     struct arena_thread *table;

@@ -19,7 +19,7 @@ void totals_peak_reached(struct arena_process *process, int64_t bytes, int64_t b
             memory_order_relaxed);
     }
     atomic_store_explicit(&process->peak_blocks, blocks, memory_order_relaxed);
-    atomic_store_explicit(&process->peak_tick, totals_clock(), memory_order_relaxed);
+    atomic_store_explicit(&process->peak_tick, totals_tick(), memory_order_relaxed);
 }
 
 void totals_publish(struct thread *thread)

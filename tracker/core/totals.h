@@ -31,16 +31,23 @@ void totals_begin(struct arena_process *process, int64_t bytes, int64_t blocks);
 
 void totals_peak_reached(struct arena_process *process, int64_t bytes, int64_t blocks);
 
-static inline uint32_t totals_clock(void)
+/* The arena's clock. */
+static inline uint32_t totals_tick(void)
 {
     return atomic_load_explicit(process_hot.clock_ticks, memory_order_relaxed);
+}
+
+/* The clock that births are read off: ahead of the arena's by the number of marks. */
+static inline uint32_t totals_birth_clock(void)
+{
+    return totals_tick() + atomic_load_explicit(&process_hot.tick_offset, memory_order_relaxed);
 }
 
 /* Notes that the total went from `before` to `after` in this tick. */
 static inline void totals_note_window(struct arena_process *process, int64_t before, int64_t after,
                                       int64_t blocks)
 {
-    uint32_t tick = totals_clock();
+    uint32_t tick = totals_tick();
     struct arena_window *window = &process->windows[tick % ARENA_WINDOWS];
     if (__builtin_expect(atomic_load_explicit(&window->tick, memory_order_relaxed) != tick, 0)) {
         window->max_bytes = before;
@@ -49,6 +56,9 @@ static inline void totals_note_window(struct arena_process *process, int64_t bef
     }
     if (after > window->max_bytes) {
         window->max_bytes = after;
+        if (after > atomic_load_explicit(&process_hot.mark_peak_bytes, memory_order_relaxed)) {
+            atomic_store_explicit(&process_hot.mark_peak_bytes, after, memory_order_relaxed);
+        }
         if (after > atomic_load_explicit(&process->peak_bytes, memory_order_relaxed)) {
             totals_peak_reached(process, after, blocks);
         }

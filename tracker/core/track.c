@@ -26,6 +26,20 @@ void track_lifetime(struct thread *thread, uint32_t stack, uint32_t birth_tick, 
     chunk[stack % ARENA_SITES_PER_CHUNK].bucket[bucket]++;
 }
 
+bool track_unusual(struct thread *thread, const void *address, size_t size_bytes)
+{
+    if (thread->pauses != 0) {
+        /* Known to the map all the same: its release is no defect. */
+        struct live_block block = {.size_bytes = size_bytes,
+                                   .birth_tick = totals_birth_clock(),
+                                   .family = ARENA_FAMILY_IGNORED};
+        live_map_insert((uintptr_t)address, &block, true);
+        thread->last_allocated = 0;
+        return false;
+    }
+    return process_hot.sample_bytes == 0 || sampler_take(thread, size_bytes);
+}
+
 static struct arena_sample_site *sample_site(struct thread *thread, uint32_t stack)
 {
     struct arena_sample_site *chunk =

@@ -16,6 +16,9 @@
 #include "core/totals.h"
 
 /* Slow paths, out of line. */
+
+/* The thread is paused, or the run samples. Returns whether to record the block. */
+bool track_unusual(struct thread *thread, const void *address, size_t size_bytes);
 void track_defect(struct thread *thread, uint32_t kind, uintptr_t address, uint32_t released_as,
                   const struct live_block *block, const struct capture_origin *origin);
 void track_unknown_release(struct thread *thread, uintptr_t address, uint32_t released_as,
@@ -67,7 +70,7 @@ static inline void track_block_out(struct thread *thread, uintptr_t address,
     if (is_temporary) {
         thread->last_allocated = 0;
     }
-    uint32_t now = totals_clock();
+    uint32_t now = totals_birth_clock();
     if (__builtin_expect(block->birth_tick != now, 0)) {
         track_lifetime(thread, block->stack, block->birth_tick, now);
     }
@@ -85,12 +88,14 @@ static inline void track_block_out(struct thread *thread, uintptr_t address,
 static inline void track_allocation(struct thread *thread, const void *address, size_t size_bytes,
                                     uint32_t family, const struct capture_origin *origin)
 {
-    if (!sampler_take(thread, size_bytes)) {
-        return;
+    if (__builtin_expect(thread->is_unusual, 0)) {
+        if (!track_unusual(thread, address, size_bytes)) {
+            return;
+        }
     }
     struct live_block block = {.size_bytes = size_bytes,
                                .stack = capture_stack(thread->capture, origin),
-                               .birth_tick = totals_clock(),
+                               .birth_tick = totals_birth_clock(),
                                .family = family};
     track_block_in(thread, (uintptr_t)address, &block);
 }
@@ -108,6 +113,9 @@ static inline void track_release(struct thread *thread, const void *address, uin
         return;
     }
     if (__builtin_expect(block.family != family, 0)) {
+        if (block.family == ARENA_FAMILY_IGNORED) {
+            return;
+        }
         track_defect(thread, ARENA_ERROR_MISMATCHED_FREE, (uintptr_t)address, family, &block,
                      origin);
     }

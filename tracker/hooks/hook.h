@@ -47,4 +47,34 @@ static inline void hook_allocated(struct thread *thread, void *block, size_t siz
     thread_leave(thread);
 }
 
+/*
+ * After a reallocation of a block whose record, if it had one, was taken off the map before
+ * (`old`, else NULL: its address may have been another thread's by the time the real
+ * function returned). A success is one release and one allocation, in place or not; a
+ * failure puts the record back. `moved` is NULL where the block was only released.
+ */
+static inline void hook_reallocated(struct thread *thread, void *block,
+                                    const struct live_block *old, bool has_failed, void *moved,
+                                    size_t size_bytes, const struct capture_origin *origin)
+{
+    if (has_failed) {
+        if (old != NULL) {
+            live_map_insert((uintptr_t)block, old, true);
+        }
+        return;
+    }
+    if (old == NULL) {
+        track_unknown_release(thread, (uintptr_t)block, ARENA_FAMILY_MALLOC, origin);
+    } else if (old->family != ARENA_FAMILY_IGNORED) {
+        if (old->family != ARENA_FAMILY_MALLOC) {
+            track_defect(thread, ARENA_ERROR_MISMATCHED_FREE, (uintptr_t)block,
+                         ARENA_FAMILY_MALLOC, old, origin);
+        }
+        track_block_out(thread, (uintptr_t)block, old);
+    }
+    if (moved != NULL) {
+        track_allocation(thread, moved, size_bytes, ARENA_FAMILY_MALLOC, origin);
+    }
+}
+
 #endif

@@ -52,18 +52,7 @@ HOOK_EXPORT void *rallocx(void *block, size_t size, int flags)
     struct live_block old;
     bool is_known = live_map_remove((uintptr_t)block, &old);
     void *moved = next(block, size, flags);
-    if (moved == NULL) {
-        if (is_known) {
-            live_map_insert((uintptr_t)block, &old, true);
-        }
-    } else {
-        if (is_known) {
-            track_block_out(thread, (uintptr_t)block, &old);
-        } else {
-            track_unknown_release(thread, (uintptr_t)block, ARENA_FAMILY_MALLOC, &origin);
-        }
-        track_allocation(thread, moved, size, ARENA_FAMILY_MALLOC, &origin);
-    }
+    hook_reallocated(thread, block, is_known ? &old : NULL, moved == NULL, moved, size, &origin);
     thread_leave(thread);
     return moved;
 }
@@ -82,8 +71,7 @@ HOOK_EXPORT size_t xallocx(void *block, size_t size, size_t extra, int flags)
         if (usable >= size && live_map_remove((uintptr_t)block, &old)) {
             struct capture_origin origin;
             CAPTURE_ORIGIN_HERE(origin);
-            track_block_out(thread, (uintptr_t)block, &old);
-            track_allocation(thread, block, size, ARENA_FAMILY_MALLOC, &origin);
+            hook_reallocated(thread, block, &old, false, block, size, &origin);
         }
         thread_leave(thread);
     }

@@ -107,37 +107,14 @@ static void *boot_move(void *block, size_t size)
     return moved;
 }
 
-/*
- * A successful realloc is one release and one allocation, in place or not. The old record
- * goes first, because the address may be another thread's when the real function returns;
- * a failure puts it back.
- */
 static void *reallocate(struct thread *thread, void *block, size_t size,
                         struct capture_origin *origin)
 {
     struct live_block old;
     bool is_known = live_map_remove((uintptr_t)block, &old);
     void *moved = real.realloc(block, size);
-    if (moved == NULL && size != 0) {
-        if (is_known) {
-            live_map_insert((uintptr_t)block, &old,
-                            atomic_load_explicit(&process_hot.is_shared, memory_order_relaxed)
-                                != 0);
-        }
-        return NULL;
-    }
-    if (is_known) {
-        if (old.family != ARENA_FAMILY_MALLOC) {
-            track_defect(thread, ARENA_ERROR_MISMATCHED_FREE, (uintptr_t)block,
-                         ARENA_FAMILY_MALLOC, &old, origin);
-        }
-        track_block_out(thread, (uintptr_t)block, &old);
-    } else {
-        track_unknown_release(thread, (uintptr_t)block, ARENA_FAMILY_MALLOC, origin);
-    }
-    if (moved != NULL) {
-        track_allocation(thread, moved, size, ARENA_FAMILY_MALLOC, origin);
-    }
+    bool has_failed = moved == NULL && size != 0; /* realloc(block, 0) may release */
+    hook_reallocated(thread, block, is_known ? &old : NULL, has_failed, moved, size, origin);
     return moved;
 }
 

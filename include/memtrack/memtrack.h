@@ -1,0 +1,250 @@
+/*
+ * memtrack/memtrack.h - what a program can say to memtrack, and ask it.
+ *
+ * Usable in any program: nothing is linked. When the program runs under memtrack, the
+ * calls reach it; otherwise each is a cheap no-op that says so in its result (-ENOTSUP,
+ * false, or zeroes). C11 and C++11.
+ *
+ *   memtrack_snapshot("after warm-up");
+ *
+ *   struct memtrack_mark mark = memtrack_mark_now();
+ *   parse(document);
+ *   struct memtrack_usage usage = memtrack_usage_since(&mark);
+ *   assert(usage.live_blocks == 0 && usage.peak_bytes < 64 * 1024);
+ *
+ * Threads: every function may be called from any thread. A mark and what is asked of it
+ *          concern the whole process; pause and resume concern the calling thread.
+ * Signals: not async-signal-safe.
+ */
+#ifndef MEMTRACK_MEMTRACK_H
+#define MEMTRACK_MEMTRACK_H
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Counts of blocks, sizes in bytes (as requested). */
+struct memtrack_totals {
+    uint64_t allocations;
+    uint64_t frees;
+    uint64_t allocated_bytes;
+    uint64_t freed_bytes;
+    uint64_t temporary_allocations;
+    int64_t live_blocks;
+    int64_t live_bytes;
+    int64_t peak_bytes; /* the most live bytes since the process began */
+};
+
+/* A moment of the process. The fields are memtrack's own. */
+struct memtrack_mark {
+    struct memtrack_totals totals;
+    uint32_t tick;
+    bool is_valid; /* false without memtrack */
+};
+
+/* What happened since a mark. */
+struct memtrack_usage {
+    uint64_t allocations;
+    uint64_t allocated_bytes;
+    uint64_t frees;
+    uint64_t temporary_allocations;
+    int64_t peak_bytes;   /* the most that live bytes rose since the latest mark, above it */
+    uint64_t live_blocks; /* allocated since the mark and not released */
+    uint64_t live_bytes;
+    bool is_valid;
+};
+
+/* One site whose blocks were allocated since a mark and are live. */
+struct memtrack_site {
+    uint64_t blocks;
+    uint64_t bytes;
+    uint32_t stack;         /* id: ask memtrack_stack() for its addresses */
+    const void *an_address; /* of one of its blocks */
+};
+
+/* The functions behind the calls below; the shim exports one of these under this name. */
+#define MEMTRACK_API_NAME "memtrack_api_1"
+struct memtrack_api {
+    uint32_t size_bytes;
+    bool (*is_tracking)(void);
+    int (*snapshot)(const char *label);
+    void (*totals)(struct memtrack_totals *totals);
+    void (*mark)(struct memtrack_mark *mark);
+    void (*usage_since)(const struct memtrack_mark *mark, struct memtrack_usage *usage);
+    size_t (*sites_since)(const struct memtrack_mark *mark, struct memtrack_site *sites,
+                          size_t capacity);
+    size_t (*stack)(uint32_t stack, void **addresses, size_t capacity);
+    void (*pause)(void);
+    void (*resume)(void);
+    void (*ignore)(const void *block);
+    void (*announce_allocation)(const void *block, size_t size_bytes);
+    void (*announce_release)(const void *block);
+    int (*add_root)(const void *start, size_t size_bytes);
+    int (*remove_root)(const void *start);
+    void (*name_thread)(const char *name);
+};
+
+/* Returns the shim's functions, or NULL in a program that is not tracked. */
+static inline const struct memtrack_api *memtrack_api_get(void)
+{
+    static const struct memtrack_api *api;
+    static int was_looked_up;
+    if (!was_looked_up) {
+        api = (const struct memtrack_api *)dlsym(RTLD_DEFAULT, MEMTRACK_API_NAME);
+        was_looked_up = 1;
+    }
+    return api;
+}
+
+/* Returns whether this process's allocations are being recorded. */
+static inline bool memtrack_is_tracking(void)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    return api != NULL && api->is_tracking();
+}
+
+/*
+ * Takes a snapshot now, under a label of at most 119 bytes (the rest is cut; NULL: none).
+ * Returns 0 when it is taken, -ENOTSUP without memtrack, -EBUSY when too many threads ask
+ * at once, -ETIMEDOUT when the recorder does not answer within two seconds.
+ */
+static inline int memtrack_snapshot(const char *label)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    return api == NULL ? -ENOTSUP : api->snapshot(label);
+}
+
+/* Returns the process's totals now; zeroes without memtrack. */
+static inline struct memtrack_totals memtrack_totals_now(void)
+{
+    struct memtrack_totals totals = {0, 0, 0, 0, 0, 0, 0, 0};
+    const struct memtrack_api *api = memtrack_api_get();
+    if (api != NULL) {
+        api->totals(&totals);
+    }
+    return totals;
+}
+
+/* Marks this moment. Blocks that are allocated later can be told from earlier ones. */
+static inline struct memtrack_mark memtrack_mark_now(void)
+{
+    struct memtrack_mark mark = {{0, 0, 0, 0, 0, 0, 0, 0}, 0, false};
+    const struct memtrack_api *api = memtrack_api_get();
+    if (api != NULL) {
+        api->mark(&mark);
+    }
+    return mark;
+}
+
+/* Returns what happened since the mark. */
+static inline struct memtrack_usage memtrack_usage_since(const struct memtrack_mark *mark)
+{
+    struct memtrack_usage usage = {0, 0, 0, 0, 0, 0, 0, false};
+    const struct memtrack_api *api = memtrack_api_get();
+    if (api != NULL && mark->is_valid) {
+        api->usage_since(mark, &usage);
+    }
+    return usage;
+}
+
+/*
+ * Fills sites[0..capacity) with the sites of blocks that were allocated since the mark and
+ * are live, most bytes first. Returns their number, at most capacity; 0 without memtrack.
+ */
+static inline size_t memtrack_sites_since(const struct memtrack_mark *mark,
+                                          struct memtrack_site *sites, size_t capacity)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    return api == NULL || !mark->is_valid ? 0 : api->sites_since(mark, sites, capacity);
+}
+
+/* Fills addresses[0..capacity) with the return addresses of a site's stack, innermost
+ * first; returns their number. */
+static inline size_t memtrack_stack(uint32_t stack, void **addresses, size_t capacity)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    return api == NULL ? 0 : api->stack(stack, addresses, capacity);
+}
+
+/* Until memtrack_resume(), what the calling thread allocates is not counted. Calls nest. */
+static inline void memtrack_pause(void)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    if (api != NULL) {
+        api->pause();
+    }
+}
+
+/* Ends a memtrack_pause(). */
+static inline void memtrack_resume(void)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    if (api != NULL) {
+        api->resume();
+    }
+}
+
+/* This live block is meant to stay: from now on it counts as released, is never a leak,
+ * and what it points to is reachable. */
+static inline void memtrack_ignore(const void *block)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    if (api != NULL) {
+        api->ignore(block);
+    }
+}
+
+/* A custom allocator handed out a block. Announced blocks count like those of malloc; the
+ * memory that they are carved from should be ignored (memtrack_ignore) or be a mapping. */
+static inline void memtrack_announce_allocation(const void *block, size_t size_bytes)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    if (api != NULL) {
+        api->announce_allocation(block, size_bytes);
+    }
+}
+
+/* The custom allocator took it back. */
+static inline void memtrack_announce_release(const void *block)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    if (api != NULL) {
+        api->announce_release(block);
+    }
+}
+
+/* What [start, start + size_bytes) points to is reachable, until the region is removed.
+ * Returns 0, -ENOTSUP without memtrack, -ENOSPC beyond 1024 regions. */
+static inline int memtrack_add_root(const void *start, size_t size_bytes)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    return api == NULL ? -ENOTSUP : api->add_root(start, size_bytes);
+}
+
+/* Returns 0, -ENOTSUP without memtrack, -ENOENT when no such region was added. */
+static inline int memtrack_remove_root(const void *start)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    return api == NULL ? -ENOTSUP : api->remove_root(start);
+}
+
+/* Names the calling thread in reports: at most 15 bytes, the rest is cut. */
+static inline void memtrack_name_thread(const char *name)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    if (api != NULL) {
+        api->name_thread(name);
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,363 @@
+/*
+ * What include/memtrack/memtrack.h finds under MEMTRACK_API_NAME.
+ *
+ * These are called by the program on purpose, outside of the path of an event: they may
+ * walk the live map and the thread tables.
+ */
+#include "memtrack/memtrack.h"
+
+#include <time.h>
+
+#include "core/announced.h"
+#include "core/raw_syscall.h"
+#include "core/stack_table.h"
+#include "hooks/hook.h"
+
+#define FUTEX_WAIT_SHARED 0
+#define SNAPSHOT_TIMEOUT_S 2
+
+/* A place of the table that counts sites since a mark; stack 0 is a site too. */
+struct site_sum {
+    uint64_t blocks;
+    uint64_t bytes;
+    uintptr_t an_address;
+};
+
+static bool api_is_tracking(void)
+{
+    struct thread *thread = thread_enter();
+    if (thread == NULL) {
+        return false;
+    }
+    thread_leave(thread);
+    return true;
+}
+
+/* Waits until the recorder has answered the request. Returns 0 or -ETIMEDOUT. */
+static int request_wait(struct arena_request *request)
+{
+    struct timespec timeout = {.tv_sec = SNAPSHOT_TIMEOUT_S};
+    uint32_t state;
+    while ((state = atomic_load_explicit(&request->state, memory_order_acquire)) != 2) {
+        long result = raw_syscall6(SYS_futex, (long)&request->state, FUTEX_WAIT_SHARED,
+                                   (long)state, (long)&timeout, 0, 0);
+        if (result == -ETIMEDOUT) {
+            return -ETIMEDOUT;
+        }
+    }
+    return 0;
+}
+
+static int api_snapshot(const char *label)
+{
+    if (!api_is_tracking()) {
+        return -ENOTSUP;
+    }
+    struct arena_process *process = process_cold.process;
+    for (size_t i = 0; i < ARENA_REQUESTS; i++) {
+        struct arena_request *request = &process->requests[i];
+        uint32_t state = 0;
+        if (!atomic_compare_exchange_strong_explicit(&request->state, &state, 3,
+                                                     memory_order_acquire, memory_order_relaxed)) {
+            continue;
+        }
+        request->kind = ARENA_REQUEST_SNAPSHOT;
+        size_t length = 0;
+        while (label != NULL && length < sizeof request->label - 1 && label[length] != '\0') {
+            request->label[length] = label[length];
+            length++;
+        }
+        request->label[length] = '\0';
+        atomic_store_explicit(&request->state, 1, memory_order_release);
+        process_wake_recorder();
+        int error = request_wait(request);
+        atomic_store_explicit(&request->state, 0, memory_order_release);
+        return error;
+    }
+    return -EBUSY;
+}
+
+/* Sums a table's sites; exact for the calling thread's own, as of now for the others. */
+static void table_add(const struct arena_thread *table, struct memtrack_totals *totals)
+{
+    for (uint32_t chunk = 0; chunk < ARENA_SITE_CHUNKS; chunk++) {
+        uint64_t offset = atomic_load_explicit(&table->site_chunk[chunk], memory_order_acquire);
+        const struct arena_site *sites = arena_at(
+            &process_cold.arena, offset, ARENA_SITES_PER_CHUNK * sizeof(struct arena_site));
+        for (uint32_t i = 0; sites != NULL && i < ARENA_SITES_PER_CHUNK; i++) {
+            int64_t blocks = (int64_t)(sites[i].allocations - sites[i].frees);
+            int64_t bytes = (int64_t)(sites[i].allocated_bytes - sites[i].freed_bytes);
+            totals->live_blocks += blocks;
+            totals->live_bytes += bytes;
+            if (!table->is_inherited) {
+                totals->allocations += sites[i].allocations;
+                totals->allocated_bytes += sites[i].allocated_bytes;
+                totals->frees += sites[i].frees;
+                totals->freed_bytes += sites[i].freed_bytes;
+                totals->temporary_allocations += sites[i].temporaries;
+            }
+        }
+    }
+}
+
+static void api_totals(struct memtrack_totals *totals)
+{
+    *totals = (struct memtrack_totals){0};
+    struct thread *thread = thread_enter();
+    if (thread == NULL) {
+        return;
+    }
+    struct arena_process *process = process_cold.process;
+    uint64_t offset = atomic_load_explicit(&process->first_thread, memory_order_acquire);
+    struct arena_thread *table;
+    while ((table = arena_at(&process_cold.arena, offset, sizeof *table)) != NULL) {
+        table_add(table, totals);
+        offset = atomic_load_explicit(&table->next, memory_order_relaxed);
+    }
+    if (process_hot.sample_bytes != 0) {
+        totals->allocations /= ARENA_SAMPLE_SCALE;
+        totals->frees /= ARENA_SAMPLE_SCALE;
+        totals->temporary_allocations /= ARENA_SAMPLE_SCALE;
+        totals->live_blocks /= ARENA_SAMPLE_SCALE;
+    }
+    totals->peak_bytes = atomic_load_explicit(&process->peak_bytes, memory_order_relaxed);
+    thread_leave(thread);
+}
+
+static void api_mark(struct memtrack_mark *mark)
+{
+    struct thread *thread = thread_enter();
+    if (thread == NULL) {
+        return;
+    }
+    totals_publish(thread);
+    api_totals(&mark->totals);
+    atomic_fetch_add_explicit(&process_hot.tick_offset, 1, memory_order_relaxed);
+    mark->tick = totals_birth_clock();
+    atomic_store_explicit(&process_hot.mark_peak_bytes, mark->totals.live_bytes,
+                          memory_order_relaxed);
+    /* A new maximum since the mark shows only where it exceeds the tick's. */
+    struct arena_window *window =
+        &process_cold.process->windows[totals_tick() % ARENA_WINDOWS];
+    window->max_bytes = mark->totals.live_bytes;
+    thread->last_allocated = 0;
+    mark->is_valid = true;
+    thread_leave(thread);
+}
+
+struct usage_visit {
+    const struct memtrack_mark *mark;
+    struct memtrack_usage *usage;
+    struct site_sum *sites;
+};
+
+static bool is_since(const struct memtrack_mark *mark, const struct live_block *block)
+{
+    return block->birth_tick >= mark->tick && block->family != ARENA_FAMILY_IGNORED;
+}
+
+static void usage_add(void *context, uintptr_t address, const struct live_block *block)
+{
+    (void)address;
+    struct usage_visit *visit = context;
+    if (is_since(visit->mark, block)) {
+        visit->usage->live_blocks++;
+        visit->usage->live_bytes += block->size_bytes;
+    }
+}
+
+static void api_usage_since(const struct memtrack_mark *mark, struct memtrack_usage *usage)
+{
+    struct thread *thread = thread_enter();
+    if (thread == NULL) {
+        return;
+    }
+    totals_publish(thread);
+    struct memtrack_totals now;
+    api_totals(&now);
+    usage->allocations = now.allocations - mark->totals.allocations;
+    usage->allocated_bytes = now.allocated_bytes - mark->totals.allocated_bytes;
+    usage->frees = now.frees - mark->totals.frees;
+    usage->temporary_allocations =
+        now.temporary_allocations - mark->totals.temporary_allocations;
+    usage->peak_bytes = atomic_load_explicit(&process_hot.mark_peak_bytes, memory_order_relaxed)
+                        - mark->totals.live_bytes;
+    struct usage_visit visit = {.mark = mark, .usage = usage};
+    live_map_visit(usage_add, &visit);
+    usage->is_valid = true;
+    thread_leave(thread);
+}
+
+static void site_add(void *context, uintptr_t address, const struct live_block *block)
+{
+    struct usage_visit *visit = context;
+    if (is_since(visit->mark, block)) {
+        struct site_sum *sum = &visit->sites[block->stack];
+        sum->blocks++;
+        sum->bytes += block->size_bytes;
+        sum->an_address = address;
+    }
+}
+
+/* Keeps sites[0..count) sorted by bytes, largest first. Returns the new count. */
+static size_t site_insert(struct memtrack_site *sites, size_t count, size_t capacity,
+                          const struct memtrack_site *site)
+{
+    size_t at = count;
+    while (at > 0 && sites[at - 1].bytes < site->bytes) {
+        at--;
+    }
+    if (at == capacity) {
+        return count;
+    }
+    size_t last = count < capacity ? count : capacity - 1;
+    for (size_t i = last; i > at; i--) {
+        sites[i] = sites[i - 1];
+    }
+    sites[at] = *site;
+    return last + 1;
+}
+
+static size_t api_sites_since(const struct memtrack_mark *mark, struct memtrack_site *sites,
+                              size_t capacity)
+{
+    struct thread *thread = thread_enter();
+    if (thread == NULL) {
+        return 0;
+    }
+    uint32_t end = ARENA_STACKS_MAX;
+    size_t table_bytes = end * sizeof(struct site_sum);
+    struct usage_visit visit = {.mark = mark, .sites = raw_map_lazy(table_bytes)};
+    size_t count = 0;
+    if (visit.sites != NULL) {
+        live_map_visit(site_add, &visit);
+        end = stack_table_end(process_cold.image); /* ids beyond it are untouched pages */
+        for (uint32_t stack = 0; stack < end; stack++) {
+            const struct site_sum *sum = &visit.sites[stack];
+            if (sum->blocks != 0) {
+                struct memtrack_site site = {.blocks = sum->blocks,
+                                             .bytes = sum->bytes,
+                                             .stack = stack,
+                                             .an_address = (const void *)sum->an_address};
+                count = site_insert(sites, count, capacity, &site);
+            }
+        }
+        raw_syscall3(SYS_munmap, (long)visit.sites, (long)table_bytes, 0);
+    }
+    thread_leave(thread);
+    return count;
+}
+
+static size_t api_stack(uint32_t stack, void **addresses, size_t capacity)
+{
+    if (!api_is_tracking()) {
+        return 0;
+    }
+    _Static_assert(sizeof(void *) == sizeof(uint64_t), "addresses are 64 bits");
+    return stack_table_read(&process_cold.arena, process_cold.image, stack,
+                            (uint64_t *)(void *)addresses,
+                            capacity > CAPTURE_DEPTH_LIMIT ? CAPTURE_DEPTH_LIMIT
+                                                           : (uint32_t)capacity,
+                            NULL, NULL);
+}
+
+static void api_pause(void)
+{
+    struct thread *thread = thread_enter();
+    if (thread != NULL && !thread->is_transient) {
+        thread->pauses++;
+        thread->is_unusual = 1;
+    }
+}
+
+static void api_resume(void)
+{
+    struct thread *thread = thread_enter();
+    if (thread != NULL && !thread->is_transient && thread->pauses > 0) {
+        thread->pauses--;
+        thread->is_unusual = thread->pauses != 0 || process_hot.sample_bytes != 0;
+    }
+}
+
+static void api_ignore(const void *address)
+{
+    struct thread *thread = thread_enter();
+    if (thread == NULL) {
+        return;
+    }
+    struct live_block block;
+    if (live_map_remove((uintptr_t)address, &block)) {
+        if (block.family != ARENA_FAMILY_IGNORED) {
+            track_block_out(thread, (uintptr_t)address, &block);
+        }
+        block.family = ARENA_FAMILY_IGNORED;
+        live_map_insert((uintptr_t)address, &block, true);
+    }
+    thread_leave(thread);
+}
+
+static void api_announce_allocation(const void *block, size_t size_bytes)
+{
+    struct thread *thread = thread_enter();
+    if (thread != NULL) {
+        struct capture_origin origin;
+        CAPTURE_ORIGIN_HERE(origin);
+        track_allocation(thread, block, size_bytes, ARENA_FAMILY_MALLOC, &origin);
+        thread_leave(thread);
+    }
+}
+
+static void api_announce_release(const void *block)
+{
+    struct thread *thread = thread_enter();
+    if (thread != NULL) {
+        struct capture_origin origin;
+        CAPTURE_ORIGIN_HERE(origin);
+        track_release(thread, block, ARENA_FAMILY_MALLOC, &origin);
+        thread_leave(thread);
+    }
+}
+
+static int api_add_root(const void *start, size_t size_bytes)
+{
+    return announced_root_add((uintptr_t)start, size_bytes);
+}
+
+static int api_remove_root(const void *start)
+{
+    return announced_root_remove((uintptr_t)start);
+}
+
+static void api_name_thread(const char *name)
+{
+    struct thread *thread = thread_enter();
+    if (thread == NULL || thread->is_transient) {
+        return;
+    }
+    size_t length = 0;
+    for (; length < sizeof thread->table->name - 1 && name[length] != '\0'; length++) {
+        thread->table->name[length] = name[length];
+    }
+    thread->table->name[length] = '\0';
+    thread->is_named = 1;
+}
+
+HOOK_EXPORT extern const struct memtrack_api memtrack_api_1;
+const struct memtrack_api memtrack_api_1 = {
+    .size_bytes = sizeof(struct memtrack_api),
+    .is_tracking = api_is_tracking,
+    .snapshot = api_snapshot,
+    .totals = api_totals,
+    .mark = api_mark,
+    .usage_since = api_usage_since,
+    .sites_since = api_sites_since,
+    .stack = api_stack,
+    .pause = api_pause,
+    .resume = api_resume,
+    .ignore = api_ignore,
+    .announce_allocation = api_announce_allocation,
+    .announce_release = api_announce_release,
+    .add_root = api_add_root,
+    .remove_root = api_remove_root,
+    .name_thread = api_name_thread,
+};
