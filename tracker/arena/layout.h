@@ -235,7 +235,9 @@ struct arena_request {
 #define ARENA_REQUESTS 8u
 
 /*
- * The allocator's own figures (jemalloc's mallctl), which only the program can read.
+ * The allocator's own figures, which only the program can read: jemalloc's mallctl, or
+ * glibc's mallinfo2 (allocated: in use; active: got from the system; retained: free). The
+ * latter walks the free lists: not for every second of a large heap.
  * The recorder raises `requested` (at most once a second); the shim looks at it where it
  * is on a slow path anyway, outside of any signal handler and of the allocator, reads the
  * figures, stores them and then sets `answered` to the number it saw (release).

@@ -439,6 +439,21 @@ void process_set_allocator(const char *name)
     }
 }
 
+void process_answer_allocator(void)
+{
+    struct arena_allocator_figures *figures = &process_cold.process->allocator_figures;
+    uint32_t requested = atomic_load_explicit(&figures->requested, memory_order_acquire);
+    static _Atomic uint32_t is_answering; /* reading may allocate, and end up here again */
+    if (requested == atomic_load_explicit(&figures->answered, memory_order_relaxed)
+        || process_cold.read_allocator == NULL
+        || atomic_exchange_explicit(&is_answering, 1, memory_order_acquire) != 0) {
+        return;
+    }
+    process_cold.read_allocator(figures);
+    atomic_store_explicit(&figures->answered, requested, memory_order_release);
+    atomic_store_explicit(&is_answering, 0, memory_order_release);
+}
+
 void process_exiting(int status)
 {
     struct arena_process *process = process_hot.process;

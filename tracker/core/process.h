@@ -43,6 +43,8 @@ struct process_cold {
     struct arena_image *image;
     struct arena_process *process; /* of this process, or after a fork still the parent's */
     uint32_t image_index;
+    /* Reads the allocator's figures; NULL where it has none that we know. */
+    void (*read_allocator)(struct arena_allocator_figures *figures);
     bool is_started;  /* the arena is there */
     bool is_refused;  /* no arena, or not to be tracked: nothing will ever be recorded */
 };
@@ -63,6 +65,10 @@ bool process_forked(void);
 void process_set_arguments(int argument_count, char *const *arguments);
 
 void process_set_allocator(const char *name);
+
+/* Answers a request of the recorder for the allocator's figures. Called at the first event
+ * of a tick, when the thread is in none of the allocator's functions. */
+void process_answer_allocator(void);
 
 /* This process is about to end with that status, as far as it says so itself. */
 void process_exiting(int status);

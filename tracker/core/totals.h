@@ -53,6 +53,7 @@ static inline void totals_note_window(struct arena_process *process, int64_t bef
         window->max_bytes = before;
         window->min_bytes = before;
         atomic_store_explicit(&window->tick, tick, memory_order_release);
+        process_answer_allocator();
     }
     if (after > window->max_bytes) {
         window->max_bytes = after;

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <gnu/libc-version.h>
 #include <link.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,18 +33,52 @@ static bool is_loaded(const char *name)
     return false;
 }
 
+typedef int mallctl_function(const char *, void *, size_t *, void *, size_t);
+static mallctl_function *jemalloc_control;
+
+static void jemalloc_read(const char *name, _Atomic uint64_t *figure)
+{
+    size_t value = 0;
+    size_t length = sizeof value;
+    if (jemalloc_control(name, &value, &length, NULL, 0) == 0) {
+        atomic_store_explicit(figure, value, memory_order_relaxed);
+    }
+}
+
+/* Source: jemalloc(3), "MALLCTL NAMESPACE", stats.*. */
+static void read_jemalloc(struct arena_allocator_figures *figures)
+{
+    uint64_t epoch = 1;
+    jemalloc_control("epoch", NULL, NULL, &epoch, sizeof epoch); /* refreshes the figures */
+    jemalloc_read("stats.allocated", &figures->allocated_bytes);
+    jemalloc_read("stats.active", &figures->active_bytes);
+    jemalloc_read("stats.resident", &figures->resident_bytes);
+    jemalloc_read("stats.retained", &figures->retained_bytes);
+    jemalloc_read("stats.metadata", &figures->metadata_bytes);
+}
+
+/* glibc's counterparts. Source: mallinfo(3). */
+static void read_glibc(struct arena_allocator_figures *figures)
+{
+    struct mallinfo2 info = mallinfo2();
+    atomic_store_explicit(&figures->allocated_bytes, info.uordblks + info.hblkhd,
+                          memory_order_relaxed);
+    atomic_store_explicit(&figures->active_bytes, info.arena + info.hblkhd, memory_order_relaxed);
+    atomic_store_explicit(&figures->retained_bytes, info.fordblks, memory_order_relaxed);
+}
+
 static void note_allocator(void)
 {
     char name[64] = "";
     char *end = name;
     const char *parts[2] = {"glibc ", gnu_get_libc_version()};
     if (is_loaded("libjemalloc")) {
-        int (*control)(const char *, void *, size_t *, void *, size_t);
-        *(void **)&control = dlsym(RTLD_NEXT, "mallctl");
+        *(void **)&jemalloc_control = dlsym(RTLD_NEXT, "mallctl");
         const char *version = "";
         size_t length = sizeof version;
-        if (control != NULL) {
-            control("version", &version, &length, NULL, 0);
+        if (jemalloc_control != NULL) {
+            jemalloc_control("version", &version, &length, NULL, 0);
+            process_cold.read_allocator = read_jemalloc;
         }
         parts[0] = "jemalloc ";
         parts[1] = version;
@@ -53,6 +88,8 @@ static void note_allocator(void)
     } else if (is_loaded("libmimalloc")) {
         parts[0] = "mimalloc";
         parts[1] = "";
+    } else {
+        process_cold.read_allocator = read_glibc;
     }
     for (size_t i = 0; i < 2; i++) {
         for (const char *text = parts[i]; *text != '\0' && end < name + sizeof name - 1; text++) {
