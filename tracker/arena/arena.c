@@ -2,6 +2,9 @@
 
 uint64_t arena_extent_new(const struct arena *arena, uint64_t size_bytes)
 {
+    if (size_bytes > arena->mapped_bytes) {
+        return 0; /* the rounding below must not overflow */
+    }
     uint64_t size = (size_bytes + ARENA_EXTENT_BYTES - 1) & ~(ARENA_EXTENT_BYTES - 1);
     uint64_t used = atomic_load_explicit(&arena->header->used_bytes, memory_order_relaxed);
     do {
