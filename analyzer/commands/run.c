@@ -1,0 +1,114 @@
+#include "commands/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "commands/run_options.h"
+#include "recording/writer.h"
+#include "symbolize/resolve_recording.h"
+
+static int print_error(const struct mt_error *error)
+{
+    fprintf(stderr, "memtrack: %s\n", error->text);
+    return (int)error->status;
+}
+
+/* Puts names to a recording's addresses. A failure costs names, nothing else. */
+static int run_resolve(const char *recording, pid_t pid, struct mt_error *error)
+{
+    struct recording_writer *writer = NULL;
+    int code = recording_writer_append(recording, &writer, error);
+    if (code != 0) {
+        return code;
+    }
+    struct symbolizer *symbolizer = NULL;
+    code = symbolizer_new(NULL, &symbolizer);
+    if (code != 0) {
+        mt_error_set(error, code, MT_STATUS_FAILED, "%s: naming its addresses: %s: free some"
+                     " memory", recording, strerror(-code));
+    } else {
+        int pids[] = {(int)pid};
+        struct resolve_recording_options options = {.perf_map_pids = pids,
+                                                    .perf_map_pid_count = pid > 0 ? 1 : 0};
+        code = resolve_recording(writer, symbolizer, &options, error);
+        symbolizer_free(symbolizer);
+    }
+    if (code != 0) {
+        recording_writer_abandon(writer);
+        return code;
+    }
+    return recording_writer_finish(writer, true, error);
+}
+
+/* In the background, after the last descendant has ended: nobody is left to read a
+ * message. */
+static void run_finish_in_background(const char *recording)
+{
+    struct mt_error error = {0};
+    (void)run_resolve(recording, 0, &error);
+}
+
+static int program_status(int wait_status)
+{
+    return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+/* Says what a person must know besides the report. Returns memtrack's own status, or 0. */
+static int run_remarks(const struct run_options *options, const struct recorder_result *result)
+{
+    int status = 0;
+    if (result->lost.code != 0) {
+        fprintf(stderr, "memtrack: %s\n", result->lost.text);
+        status = MT_STATUS_FAILED;
+    }
+    if (!result->is_tracked) {
+        fprintf(stderr,
+                "memtrack: %s: nothing was recorded: the shim was not loaded (did the program"
+                " clear its environment?)\n",
+                options->recorder.arguments[0]);
+    }
+    if (result->still_running > 0 && !options->is_quiet) {
+        fprintf(stderr,
+                "memtrack: %u of its processes still run%s: they stay tracked, and their part is"
+                " added to %s when they end\n",
+                result->still_running, result->still_running == 1 ? "s" : "", result->output);
+    }
+    return status;
+}
+
+int command_run(int argc, char **argv)
+{
+    struct run_options options;
+    struct mt_error error = {0};
+    if (run_options_parse(argc, argv, &options, &error) != 0) {
+        return print_error(&error);
+    }
+    if (options.wants_help) {
+        return fputs(run_options_help, stdout) < 0 || fflush(stdout) != 0 ? MT_STATUS_FAILED
+                                                                           : MT_STATUS_OK;
+    }
+    options.recorder.finished = run_finish_in_background;
+    struct recorder *recorder = recorder_start(&options.recorder, &error);
+    if (recorder == NULL) {
+        return print_error(&error);
+    }
+    if (recorder_result(recorder)->lost.code != 0) {
+        fprintf(stderr, "memtrack: %s\n", recorder_result(recorder)->lost.text);
+    }
+    const struct recorder_result *result = recorder_wait(recorder);
+    int own_status = run_remarks(&options, result);
+    if (recorder_detach(recorder, &error) != 0) {
+        own_status = print_error(&error);
+    }
+    if (result->is_recorded && result->lost.code == 0) {
+        error = (struct mt_error){0};
+        if (run_resolve(result->output, result->pid, &error) != 0) {
+            own_status = print_error(&error);
+        }
+    }
+    int status = own_status != 0 ? own_status : program_status(result->wait_status);
+    recorder_free(recorder);
+    return status;
+}

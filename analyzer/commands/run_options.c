@@ -1,0 +1,344 @@
+#include "commands/run_options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "commands/quantity.h"
+#include "core/capture.h"
+
+const char run_options_help[] =
+    "usage: memtrack [run] [OPTIONS] [--] PROGRAM [ARG...]\n"
+    "\n"
+    "Runs PROGRAM, records its allocations and prints a report when it ends.\n"
+    "\n"
+    "  -o, --output FILE        the recording (default memtrack.%e.%p.mtk); %p is the pid,\n"
+    "                           %e the program, %h the host\n"
+    "  -f, --force              replace an output that exists\n"
+    "      --snapshot-every TIME  500ms, 10s, 5m (default: 1s at first, then ever less often)\n"
+    "      --sample BYTES       record one allocation per BYTES allocated on average\n"
+    "      --cpu HZ, --no-cpu   CPU samples a second (default 99), or none\n"
+    "      --depth N            frames kept of each stack (default 128)\n"
+    "      --follow=all|none|fork  which children to record (default all)\n"
+    "      --allocator=default|jemalloc|PATH  run the program on this allocator\n"
+    "      --leaks=full|counts|off  the leak scan at exit (default full)\n"
+    "      --mmap               count the program's own anonymous mappings too\n"
+    "      --suppressions FILE  known leaks, in LSan's or Valgrind's syntax; repeatable\n"
+    "      --report=text|none   what to print at the end (default text)\n"
+    "      --top N              sites in the report (default 10)\n"
+    "      --log-file FILE      where the report goes (default stderr)\n"
+    "  -q, --quiet              no progress line, no remarks\n"
+    "  -v, --verbose            say more\n"
+    "      --color=auto|always|never\n"
+    "  -h, --help               this text\n";
+
+enum run_option {
+    RUN_OPTION_SNAPSHOT_EVERY = 256,
+    RUN_OPTION_SAMPLE,
+    RUN_OPTION_CPU,
+    RUN_OPTION_NO_CPU,
+    RUN_OPTION_DEPTH,
+    RUN_OPTION_FOLLOW,
+    RUN_OPTION_ALLOCATOR,
+    RUN_OPTION_LEAKS,
+    RUN_OPTION_MMAP,
+    RUN_OPTION_SUPPRESSIONS,
+    RUN_OPTION_REPORT,
+    RUN_OPTION_TOP,
+    RUN_OPTION_LOG_FILE,
+    RUN_OPTION_COLOR
+};
+
+static const struct option run_long_options[] = {
+    {"output", required_argument, NULL, 'o'},
+    {"force", no_argument, NULL, 'f'},
+    {"snapshot-every", required_argument, NULL, RUN_OPTION_SNAPSHOT_EVERY},
+    {"sample", required_argument, NULL, RUN_OPTION_SAMPLE},
+    {"cpu", required_argument, NULL, RUN_OPTION_CPU},
+    {"no-cpu", no_argument, NULL, RUN_OPTION_NO_CPU},
+    {"depth", required_argument, NULL, RUN_OPTION_DEPTH},
+    {"follow", required_argument, NULL, RUN_OPTION_FOLLOW},
+    {"allocator", required_argument, NULL, RUN_OPTION_ALLOCATOR},
+    {"leaks", required_argument, NULL, RUN_OPTION_LEAKS},
+    {"mmap", no_argument, NULL, RUN_OPTION_MMAP},
+    {"suppressions", required_argument, NULL, RUN_OPTION_SUPPRESSIONS},
+    {"report", required_argument, NULL, RUN_OPTION_REPORT},
+    {"top", required_argument, NULL, RUN_OPTION_TOP},
+    {"log-file", required_argument, NULL, RUN_OPTION_LOG_FILE},
+    {"quiet", no_argument, NULL, 'q'},
+    {"verbose", no_argument, NULL, 'v'},
+    {"color", required_argument, NULL, RUN_OPTION_COLOR},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/* Looks `text` up in names (NULL-terminated); returns its position, or -1 and *error. */
+static int choice_parse(const char *option, const char *text, const char *const *names,
+                        const char *choices, struct mt_error *error)
+{
+    for (int i = 0; names[i] != NULL; i++) {
+        if (strcmp(names[i], text) == 0) {
+            return i;
+        }
+    }
+    return mt_error_set(error, -EINVAL, MT_STATUS_USAGE, "%s: '%s' is not known: choose %s", option,
+                        text, choices);
+}
+
+static int suppressions_add(struct run_options *options, const char *path, struct mt_error *error)
+{
+    if (access(path, R_OK) != 0) {
+        return mt_error_set(error, -errno, MT_STATUS_NO_INPUT,
+                            "%s: %s: name a readable suppression file", path, strerror(errno));
+    }
+    if (options->recorder.suppression_count == RUN_SUPPRESSIONS_MAX) {
+        return mt_error_set(error, -E2BIG, MT_STATUS_USAGE,
+                            "--suppressions: more than %d files: join some", RUN_SUPPRESSIONS_MAX);
+    }
+    options->suppressions[options->recorder.suppression_count++] = path;
+    return 0;
+}
+
+/* ---- allocator and shim --------------------------------------------------- */
+
+static bool is_preloadable(const char *path)
+{
+    return path[strcspn(path, ": ")] == '\0';
+}
+
+static int allocator_find(struct run_options *options, const char *choice, struct mt_error *error)
+{
+    static const char *const folders[] = {
+        "/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib",
+        "/usr/local/lib",            "/usr/local/lib64",      NULL};
+    options->recorder.allocator_name = choice;
+    if (strcmp(choice, "default") == 0) {
+        options->recorder.allocator = NULL;
+        return 0;
+    }
+    bool is_jemalloc = strcmp(choice, "jemalloc") == 0;
+    options->allocator[0] = '\0';
+    if (!is_jemalloc) {
+        if (strchr(choice, '/') == NULL) {
+            return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
+                                "--allocator: '%s' is not known: choose default, jemalloc or the"
+                                " path of a library",
+                                choice);
+        }
+        if (realpath(choice, options->allocator) == NULL) {
+            return mt_error_set(error, -errno, MT_STATUS_NO_INPUT, "--allocator: %s: %s: check"
+                                " the path", choice, strerror(errno));
+        }
+    }
+    for (size_t i = 0; is_jemalloc && folders[i] != NULL; i++) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/libjemalloc.so.2", folders[i]);
+        if (access(path, R_OK) == 0) {
+            snprintf(options->allocator, sizeof options->allocator, "%s", path);
+            break;
+        }
+    }
+    if (options->allocator[0] == '\0') {
+        return mt_error_set(error, -ENOENT, MT_STATUS_NO_INPUT,
+                            "--allocator=jemalloc: libjemalloc.so.2 is not installed: apt-get"
+                            " install libjemalloc2, or give its path");
+    }
+    if (!is_preloadable(options->allocator)) {
+        return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
+                            "--allocator: %s: the loader takes no path with a space or a colon:"
+                            " copy it elsewhere", options->allocator);
+    }
+    options->recorder.allocator = options->allocator;
+    return 0;
+}
+
+/* The shim lies in ../lib/memtrack beside the folder of the program: so does a build, and
+ * so does an installation. */
+static int shim_find(struct run_options *options, struct mt_error *error)
+{
+    char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length <= 0) {
+        return mt_error_set(error, -errno, MT_STATUS_FAILED,
+                            "/proc/self/exe: %s: mount /proc", strerror(errno));
+    }
+    self[length] = '\0';
+    for (int level = 0; level < 2; level++) {
+        char *slash = strrchr(self, '/');
+        if (slash != NULL) {
+            *slash = '\0';
+        }
+    }
+    int written = snprintf(options->shim, sizeof options->shim, "%s/lib/memtrack/libmemtrack.so",
+                           self);
+    if (written >= (int)sizeof options->shim || access(options->shim, R_OK) != 0) {
+        return mt_error_set(error, -ENOENT, MT_STATUS_FAILED,
+                            "%s/lib/memtrack/libmemtrack.so: is not there: install memtrack again",
+                            self);
+    }
+    if (!is_preloadable(options->shim)) {
+        return mt_error_set(error, -EINVAL, MT_STATUS_FAILED,
+                            "%s: the loader takes no path with a space or a colon: install"
+                            " memtrack elsewhere", options->shim);
+    }
+    options->recorder.shim = options->shim;
+    return 0;
+}
+
+/* ---- parsing -------------------------------------------------------------- */
+
+static int number_into(const char *option, const char *text, uint32_t least, uint32_t most,
+                       uint32_t *into, struct mt_error *error)
+{
+    uint64_t number = 0;
+    int code = quantity_parse_number(option, text, least, most, &number, error);
+    *into = (uint32_t)number;
+    return code;
+}
+
+static int choice_into(const char *option, const char *text, const char *const *names,
+                       const char *choices, uint32_t *into, struct mt_error *error)
+{
+    int position = choice_parse(option, text, names, choices, error);
+    if (position < 0) {
+        return position;
+    }
+    *into = (uint32_t)position;
+    return 0;
+}
+
+static int record_option(int option, const char *value, struct run_options *options,
+                         struct mt_error *error)
+{
+    static const char *const follows[] = {"all", "none", "fork", NULL};
+    static const char *const leaks[] = {"off", "counts", "full", NULL};
+    struct arena_config *config = &options->recorder.config;
+    int code = 0;
+    switch (option) {
+    case RUN_OPTION_SNAPSHOT_EVERY:
+        code = quantity_parse_time("--snapshot-every", value, &options->recorder.snapshot_every_ns,
+                                   error);
+        if (code == 0 && options->recorder.snapshot_every_ns < 10000000) {
+            code = mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
+                                "--snapshot-every: '%s' is too short: 10ms is the least", value);
+        }
+        return code;
+    case RUN_OPTION_SAMPLE:
+        code = quantity_parse_bytes("--sample", value, &config->sample_bytes, error);
+        if (code == 0 && config->sample_bytes == 1) {
+            config->sample_bytes = 0; /* one per byte: every allocation */
+        }
+        return code;
+    case RUN_OPTION_CPU:
+        return number_into("--cpu", value, 0, 10000, &config->cpu_hz, error);
+    case RUN_OPTION_NO_CPU:
+        config->cpu_hz = 0;
+        return 0;
+    case RUN_OPTION_DEPTH:
+        return number_into("--depth", value, 1, CAPTURE_DEPTH_LIMIT, &config->depth_max, error);
+    case RUN_OPTION_FOLLOW:
+        return choice_into("--follow", value, follows, "all, none or fork", &config->follow, error);
+    case RUN_OPTION_ALLOCATOR:
+        return allocator_find(options, value, error);
+    case RUN_OPTION_LEAKS:
+        return choice_into("--leaks", value, leaks, "full, counts or off", &config->leaks, error);
+    case RUN_OPTION_MMAP:
+        config->track_mmap = 1;
+        return 0;
+    default:
+        return suppressions_add(options, value, error);
+    }
+}
+
+static int report_option(int option, const char *value, struct run_options *options,
+                         struct mt_error *error)
+{
+    static const char *const reports[] = {"none", "text", NULL};
+    static const char *const colors[] = {"auto", "always", "never", NULL};
+    uint32_t choice = 0;
+    int code = 0;
+    switch (option) {
+    case 'o':
+        options->recorder.output = value;
+        if (value[0] == '\0') {
+            code = mt_error_set(error, -EINVAL, MT_STATUS_USAGE, "-o: an empty name: name a file");
+        }
+        return code;
+    case 'f':
+        options->recorder.overwrite = true;
+        return 0;
+    case 'q':
+        options->is_quiet = true;
+        options->recorder.is_quiet = true;
+        return 0;
+    case 'v':
+        options->is_verbose = true;
+        return 0;
+    case RUN_OPTION_REPORT:
+        code = choice_into("--report", value, reports, "text or none", &choice, error);
+        options->prints_report = choice != 0;
+        return code;
+    case RUN_OPTION_TOP:
+        return quantity_parse_number("--top", value, 0, 1000000, &options->top, error);
+    case RUN_OPTION_LOG_FILE:
+        options->log_file = value;
+        return 0;
+    default:
+        code = choice_into("--color", value, colors, "auto, always or never", &choice, error);
+        options->color = (enum run_color)choice;
+        return code;
+    }
+}
+
+/* getopt has met something that is no option of ours, or one without its value. */
+static int refuse_option(int argc, char **argv, int position, int found, struct mt_error *error)
+{
+    const char *text = position > 0 && position < argc ? argv[position] : "";
+    char letter[3] = {'-', (char)optopt, '\0'};
+    bool is_short = text[0] != '-' || text[1] != '-';
+    return mt_error_set(error, -EINVAL, MT_STATUS_USAGE, "%s: %s: memtrack --help lists the options",
+                        is_short ? letter : text,
+                        found == ':' ? "needs a value" : "is no option of run, or not used so");
+}
+
+int run_options_parse(int argc, char **argv, struct run_options *options, struct mt_error *error)
+{
+    *options = (struct run_options){
+        .prints_report = true,
+        .top = 10,
+        .recorder = {.config = {.depth_max = 128, .cpu_hz = 99, .leaks = 2},
+                     .allocator_name = "default"}};
+    options->recorder.suppressions = options->suppressions;
+    optind = 0; /* also resets what an earlier command line left */
+    for (;;) {
+        int position = optind == 0 ? 1 : optind;
+        int found = getopt_long(argc, argv, "+:o:fqvh", run_long_options, NULL);
+        if (found == -1) {
+            break;
+        }
+        int code;
+        if (found == '?' || found == ':') {
+            code = refuse_option(argc, argv, position, found, error);
+        } else if (found == 'h') {
+            options->wants_help = true;
+            return 0;
+        } else if (found >= RUN_OPTION_SNAPSHOT_EVERY && found <= RUN_OPTION_SUPPRESSIONS) {
+            code = record_option(found, optarg, options, error);
+        } else {
+            code = report_option(found, optarg, options, error);
+        }
+        if (code != 0) {
+            return code;
+        }
+    }
+    if (optind >= argc) {
+        return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
+                            "no program was named: memtrack [OPTIONS] PROGRAM [ARG...]");
+    }
+    options->recorder.arguments = argv + optind;
+    return shim_find(options, error);
+}

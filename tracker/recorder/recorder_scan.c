@@ -1,0 +1,294 @@
+#include "recorder/recorder_state.h"
+
+#include <dirent.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A process that cannot be watched (another pid namespace, or it was gone before we
+ * looked) counts as ended after this time without an event. */
+#define UNWATCHED_QUIET_NS UINT64_C(2000000000)
+
+static bool entries_reserve(struct recorder *recorder, uint32_t count)
+{
+    if (count <= recorder->entry_capacity) {
+        return true;
+    }
+    uint32_t capacity = recorder->entry_capacity == 0 ? 16 : recorder->entry_capacity * 2;
+    while (capacity < count) {
+        capacity *= 2;
+    }
+    struct recorder_entry *entries =
+        realloc(recorder->entries, capacity * sizeof recorder->entries[0]);
+    if (entries == NULL) {
+        return false;
+    }
+    recorder->entries = entries;
+    recorder->entry_capacity = capacity;
+    return true;
+}
+
+/* Makes sure that the image of this process has its writer. */
+static void image_note(struct recorder *recorder, const struct tracked *tracked)
+{
+    if (tracked->image >= ARENA_IMAGES_MAX) {
+        return;
+    }
+    if (tracked->image >= recorder->image_count) {
+        uint32_t count = tracked->image + 1;
+        struct image_writer *images = realloc(recorder->images, count * sizeof *images);
+        if (images == NULL) {
+            return;
+        }
+        memset(images + recorder->image_count, 0,
+               (count - recorder->image_count) * sizeof *images);
+        recorder->images = images;
+        recorder->image_count = count;
+    }
+    struct image_writer *image = &recorder->images[tracked->image];
+    if (image->executable == NULL) {
+        char executable[ARENA_TEXT_BYTES];
+        char folder[ARENA_TEXT_BYTES];
+        snprintf(executable, sizeof executable, "%.*s", (int)ARENA_TEXT_BYTES - 1,
+                 tracked->shared->executable);
+        snprintf(folder, sizeof folder, "%.*s", (int)ARENA_TEXT_BYTES - 1,
+                 tracked->shared->working_directory);
+        image_writer_init(image, tracked->image, executable, folder);
+    }
+}
+
+/* Which entry this one came from: what it forked from, what it replaced, or the latest
+ * process with its parent's pid. */
+static void parent_find(struct recorder *recorder, struct tracked *tracked)
+{
+    if (tracked->start == ARENA_START_FORK && tracked->shared->parent_process != 0
+        && tracked->shared->parent_process - 1 < tracked->index) {
+        tracked->parent = tracked->shared->parent_process - 1;
+    }
+    for (uint32_t i = tracked->index; i-- > 0;) {
+        struct recorder_entry *entry = &recorder->entries[i];
+        bool is_replaced = entry->pid == tracked->pid && entry->tracked != NULL
+                           && entry->tracked->is_alive && tracked->start == ARENA_START_EXEC;
+        if (is_replaced) {
+            entry->tracked->was_replaced = true;
+            recorder_end_entry(recorder, i, tracked->started_ns, -1);
+            tracked->parent = i;
+            return;
+        }
+        if (tracked->parent == RECORDING_UNKNOWN && entry->pid == tracked->parent_pid) {
+            tracked->parent = i;
+        }
+    }
+}
+
+static void unseen_remove(struct recorder *recorder, uint32_t slot)
+{
+    if (recorder->unseen[slot].pidfd >= 0) {
+        close(recorder->unseen[slot].pidfd);
+        recorder->unseen[slot].pidfd = -1;
+        recorder->unseen_count--;
+    }
+}
+
+static void entry_begin(struct recorder *recorder, uint32_t index, uint64_t offset)
+{
+    struct recorder_entry *entry = &recorder->entries[index];
+    *entry = (struct recorder_entry){.pid = 0};
+    struct tracked *tracked = tracked_new(&recorder->file, index, offset);
+    if (tracked == NULL) {
+        return;
+    }
+    entry->pid = tracked->pid;
+    entry->tracked = tracked;
+    recorder->alive_count++;
+    recorder->result.is_tracked = true;
+    parent_find(recorder, tracked);
+    image_note(recorder, tracked);
+    for (uint32_t i = 0; i < RECORDER_UNSEEN_MAX; i++) {
+        if (recorder->unseen[i].pidfd >= 0 && recorder->unseen[i].pid == tracked->pid) {
+            unseen_remove(recorder, i);
+        }
+    }
+    if (tracked->pidfd >= 0) {
+        struct epoll_event event = {.events = EPOLLIN,
+                                    .data.u64 = RECORDER_EVENT_TRACKED | index};
+        (void)epoll_ctl(recorder->epoll_fd, EPOLL_CTL_ADD, tracked->pidfd, &event);
+    }
+}
+
+void recorder_scan(struct recorder *recorder, uint64_t now_ns)
+{
+    (void)now_ns;
+    struct arena_header *header = recorder->file.arena.header;
+    uint32_t count = atomic_load_explicit(&header->process_count, memory_order_acquire);
+    count = count > ARENA_PROCESSES_MAX ? ARENA_PROCESSES_MAX : count;
+    /* In order: an entry that is handed out but not complete yet holds up later ones for
+     * a moment; one whose process died in between is passed over once others follow. */
+    for (uint32_t index = recorder->entry_count; index < count; index++) {
+        uint64_t offset =
+            atomic_load_explicit(&header->process_offset[index], memory_order_acquire);
+        if (offset == 0 && index + 1 == count && !recorder->has_program_ended) {
+            return;
+        }
+        if (!entries_reserve(recorder, index + 1)) {
+            return;
+        }
+        recorder->entry_count = index + 1;
+        entry_begin(recorder, index, offset);
+    }
+}
+
+void recorder_end_entry(struct recorder *recorder, uint32_t index, uint64_t ended_ns,
+                        int wait_status)
+{
+    struct tracked *tracked = recorder->entries[index].tracked;
+    if (tracked == NULL || !tracked->is_alive) {
+        return;
+    }
+    tracked_end(tracked, &recorder->file, ended_ns, wait_status);
+    recorder->alive_count--;
+}
+
+bool recorder_poll(struct recorder *recorder, uint64_t now_ns)
+{
+    bool is_active = false;
+    for (uint32_t i = 0; i < recorder->entry_count; i++) {
+        struct tracked *tracked = recorder->entries[i].tracked;
+        if (tracked == NULL || !tracked->is_alive) {
+            continue;
+        }
+        if (tracked_poll(tracked, &recorder->file, now_ns)) {
+            is_active = true;
+            tracked->active_ns = now_ns;
+        }
+        bool says_it_exited =
+            atomic_load_explicit(&tracked->shared->exited, memory_order_acquire) != 0;
+        if (tracked->pidfd < 0
+            && (says_it_exited || now_ns - tracked->active_ns > UNWATCHED_QUIET_NS)) {
+            recorder_end_entry(recorder, i, tracked->active_ns, -1);
+        }
+    }
+    return is_active;
+}
+
+void recorder_serve_requests(struct recorder *recorder, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < recorder->entry_count; i++) {
+        struct tracked *tracked = recorder->entries[i].tracked;
+        if (tracked == NULL || !tracked->is_alive) {
+            continue;
+        }
+        for (uint32_t slot = 0; slot < ARENA_REQUESTS; slot++) {
+            struct arena_request *request = &tracked->shared->requests[slot];
+            if (atomic_load_explicit(&request->state, memory_order_acquire) != 1) {
+                continue;
+            }
+            char label[sizeof request->label + 1];
+            snprintf(label, sizeof label, "%.*s", (int)sizeof request->label, request->label);
+            if (request->kind == ARENA_REQUEST_SNAPSHOT) {
+                recorder_write_snapshot(recorder, now_ns, "program",
+                                        label[0] == '\0' ? NULL : label);
+            }
+            atomic_store_explicit(&request->state, 2, memory_order_release);
+            syscall(SYS_futex, &request->state, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+        }
+    }
+}
+
+/* ---- descendants that have not registered --------------------------------- */
+
+/* Whether the process has the arena mapped. */
+static bool maps_arena(pid_t pid, const struct stat *arena)
+{
+    char path[64];
+    char line[512];
+    char wanted[64];
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    snprintf(wanted, sizeof wanted, " %lu ", (unsigned long)arena->st_ino);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return false;
+    }
+    bool is_found = false;
+    while (!is_found && fgets(line, sizeof line, file) != NULL) {
+        is_found = strstr(line, "/memfd:memtrack") != NULL && strstr(line, wanted) != NULL;
+    }
+    fclose(file);
+    return is_found;
+}
+
+static void unseen_add(struct recorder *recorder, pid_t pid)
+{
+    for (uint32_t i = 0; i < RECORDER_UNSEEN_MAX; i++) {
+        struct recorder_unseen *unseen = &recorder->unseen[i];
+        if (unseen->pidfd >= 0) {
+            continue;
+        }
+        unseen->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        if (unseen->pidfd >= 0) {
+            unseen->pid = pid;
+            recorder->unseen_count++;
+            struct epoll_event event = {.events = EPOLLIN,
+                                        .data.u64 = RECORDER_EVENT_UNSEEN | i};
+            (void)epoll_ctl(recorder->epoll_fd, EPOLL_CTL_ADD, unseen->pidfd, &event);
+        }
+        return;
+    }
+}
+
+static bool is_known_alive(const struct recorder *recorder, pid_t pid)
+{
+    for (uint32_t i = 0; i < recorder->entry_count; i++) {
+        const struct tracked *tracked = recorder->entries[i].tracked;
+        if (tracked != NULL && tracked->is_alive && tracked->pid == pid) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < RECORDER_UNSEEN_MAX; i++) {
+        if (recorder->unseen[i].pidfd >= 0 && recorder->unseen[i].pid == pid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void recorder_find_unseen(struct recorder *recorder)
+{
+    struct stat arena;
+    DIR *folder = opendir("/proc");
+    if (folder == NULL || fstat(recorder->file.fd, &arena) != 0) {
+        if (folder != NULL) {
+            closedir(folder);
+        }
+        return;
+    }
+    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        char *end;
+        long pid = strtol(entry->d_name, &end, 10);
+        /* A descendant's pid may be any after a wrap, so ask for its start instead. */
+        if (*end != '\0' || pid <= 0 || pid == getpid()
+            || is_known_alive(recorder, (pid_t)pid)) {
+            continue;
+        }
+        struct procfs procfs = {.statm_fd = -1, .stat_fd = -1};
+        struct procfs_stat stat_now = {0};
+        procfs_open(&procfs, (pid_t)pid);
+        bool is_candidate = procfs_read_stat(&procfs, &stat_now) && stat_now.state != 'Z';
+        procfs_close(&procfs);
+        struct timespec boot = {0};
+        clock_gettime(CLOCK_BOOTTIME, &boot);
+        uint64_t boot_ns = (uint64_t)boot.tv_sec * 1000000000u + (uint64_t)boot.tv_nsec;
+        uint64_t age_ns = boot_ns > stat_now.started_ns ? boot_ns - stat_now.started_ns : 0;
+        if (is_candidate && age_ns <= arena_file_now_ns(&recorder->file) + 50000000u
+            && maps_arena((pid_t)pid, &arena)) {
+            unseen_add(recorder, (pid_t)pid);
+        }
+    }
+    closedir(folder);
+}
