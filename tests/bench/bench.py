@@ -113,6 +113,8 @@ def run_once(tool, workload, quick):
             behind = helper.wait(end)
             helper_seconds = behind["total"]
             wall = max(wall, behind["wall"])
+            if behind["status"] != 0:
+                raise RunFailed("its helper ended with status %d" % behind["status"])
         if figures["status"] != 0:
             raise RunFailed("status %d" % figures["status"])
         return {"wall": wall if load_seconds is None else load_seconds, "program": program_seconds,
