@@ -157,11 +157,17 @@ struct arena_sample_site {
 };
 _Static_assert(sizeof(struct arena_sample_site) == ARENA_CACHE_LINE, "one line");
 
-/* CPU samples whose stack is this site's: of the program's own code, and of time
- * inside the allocator on behalf of this site. */
+/*
+ * CPU samples whose stack is this site's: of the program's own code, and of time inside
+ * the allocator (and our own work around it) for blocks that were allocated here.
+ * `system` ones are those among them that interrupted a system call.
+ * Owner-written: `samples` by the signal handler, the others by its hooks.
+ */
 struct arena_cpu_site {
     uint32_t samples;
+    uint32_t system_samples;
     uint32_t allocator_samples;
+    uint32_t allocator_system_samples;
 };
 
 #define ARENA_SITES_PER_CHUNK 1024u /* 64 KiB of struct arena_site */
@@ -183,7 +189,7 @@ struct arena_thread {
     char name[16];         /* of the last thread that used it */
     uint32_t threads_served;
     uint32_t is_inherited; /* 1: pseudo table, holds the live blocks a fork inherited */
-    uint64_t cpu_samples_lost;
+    uint64_t cpu_samples_lost; /* the signal was blocked: CPU time without a place */
     uint64_t reserved[8];
     _Alignas(ARENA_CACHE_LINE) _Atomic uint64_t site_chunk[ARENA_SITE_CHUNKS];
     _Atomic uint64_t lifetime_chunk[ARENA_SITE_CHUNKS];
@@ -277,6 +283,11 @@ struct arena_process {
     _Atomic uint64_t threads_started;
     _Atomic uint32_t untracked_reason; /* enum arena_untracked */
 
+    /* CPU samples: what was missed. */
+    _Atomic uint32_t cpu_sampling;       /* enum arena_cpu_sampling */
+    _Atomic uint64_t cpu_threads_missed; /* the kernel gave no timer (RLIMIT_SIGPENDING) */
+    _Atomic uint64_t cpu_samples_lost;   /* beside those that a thread counted itself */
+
     /* The total. While there is one thread: plain stores by it; with more: atomic adds
      * in batches. A reader who wants it exact sums the sites. */
     _Alignas(ARENA_CACHE_LINE) _Atomic int64_t shared_live_bytes;
@@ -305,6 +316,13 @@ struct arena_process {
     char working_directory[ARENA_TEXT_BYTES];
     char allocator[64]; /* "glibc 2.36", "jemalloc 5.3.0-..." */
     char arguments[ARENA_ARGUMENTS_BYTES];
+};
+
+enum arena_cpu_sampling {
+    ARENA_CPU_OFF = 0,
+    ARENA_CPU_ON = 1,
+    ARENA_CPU_ENDED = 2,      /* the program installed a seccomp filter: samples end there */
+    ARENA_CPU_UNAVAILABLE = 3 /* the kernel refused the signal's handler */
 };
 
 /* Why the shim, though loaded, records nothing in this process. */
