@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/capture.h"
+#include "core/cpu_timer.h"
 #include "core/live_map.h"
 #include "core/raw_syscall.h"
 #include "core/sampler.h"
@@ -334,6 +335,8 @@ bool process_start(void)
                                 MADV_WIPEONFORK))) {
         return false;
     }
+    process_cold.process = process;
+    cpu_timer_open(process_cold.arena.header);
     process_publish(process, offset);
     process_cold.is_started = true;
     process_cold.is_refused = false;

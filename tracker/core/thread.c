@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 
+#include "core/cpu_timer.h"
 #include "core/raw_syscall.h"
 #include "core/sampler.h"
 #include "core/totals.h"
@@ -119,6 +120,7 @@ static struct thread *record_scavenge(void)
         if (atomic_compare_exchange_strong_explicit(&thread->table->state, &in_use,
                                                     ARENA_THREAD_FREE, memory_order_acquire,
                                                     memory_order_relaxed)) {
+            cpu_timer_stop(thread);
             return thread;
         }
     }
@@ -187,6 +189,9 @@ static void thread_end(void *argument)
         return;
     }
     struct thread *thread = thread_self;
+    if (thread != NULL) {
+        cpu_timer_stop(thread);
+    }
     thread_has_ended = 1;
     thread_self = NULL;
     if (thread != NULL) {
@@ -232,6 +237,7 @@ struct thread *thread_enter_slow(void)
     if (thread_end_key_exists) {
         pthread_setspecific(thread_end_key, thread);
     }
+    cpu_timer_start(thread);
     return thread;
 }
 
@@ -251,6 +257,7 @@ void thread_forked(void)
             continue;
         }
         thread->table = NULL;
+        thread->cpu_timer = 0; /* the kernel's timers stay with the parent */
         thread->unpublished_bytes = 0;
         thread->unpublished_blocks = 0;
         for (uint32_t chunk = 0; chunk < ARENA_SITE_CHUNKS; chunk++) {
@@ -275,6 +282,17 @@ void thread_forked(void)
         atomic_store_explicit(&thread_running_count, 1, memory_order_relaxed);
         atomic_store_explicit(&self->table->state, ARENA_THREAD_IN_USE, memory_order_relaxed);
         atomic_store_explicit(&process_cold.process->threads_started, 1, memory_order_relaxed);
+        cpu_timer_start(self);
+    }
+}
+
+void thread_each(void (*visit)(struct thread *thread))
+{
+    uint32_t count = atomic_load_explicit(&thread_record_count, memory_order_relaxed);
+    for (uint32_t i = 0; i < count && i < THREAD_RECORDS_MAX; i++) {
+        if (thread_record[i] != NULL) {
+            visit(thread_record[i]);
+        }
     }
 }
 

@@ -44,6 +44,7 @@ struct thread {
     struct thread *next_free;
     uint32_t index;
     uint32_t tid;
+    int32_t cpu_timer; /* the kernel's id + 1; 0: none */
 
     /* Site chunks of `table` as pointers; NULL until first used. */
     struct arena_site *sites[ARENA_SITE_CHUNKS];
@@ -82,6 +83,9 @@ void thread_start_tracking_ends(void);
 /* In a forked child: only this thread is left; all records but its own become free, and
  * its own gets a new table. */
 void thread_forked(void);
+
+/* Calls visit for every record, whoever has it or nobody. */
+void thread_each(void (*visit)(struct thread *thread));
 
 /* The slow part of thread_site(). NULL when the arena is full. */
 struct arena_site *thread_site_new(struct thread *thread, uint32_t stack);

@@ -100,17 +100,18 @@ static inline void track_allocation(struct thread *thread, const void *address, 
     track_block_in(thread, (uintptr_t)address, &block);
 }
 
-/* Before the block goes back to the allocator. */
-static inline void track_release(struct thread *thread, const void *address, uint32_t family,
+/* Before the block goes back to the allocator. Returns the stack that allocated it, 0 when
+ * that is not known. */
+static inline uint32_t track_release(struct thread *thread, const void *address, uint32_t family,
                                  const struct capture_origin *origin)
 {
     struct live_block block;
     if (__builtin_expect(!live_map_remove((uintptr_t)address, &block), 0)) {
         if (process_hot.sample_bytes != 0) {
-            return; /* most blocks are unknown */
+            return 0; /* most blocks are unknown */
         }
         track_unknown_release(thread, (uintptr_t)address, family, origin);
-        return;
+        return 0;
     }
     if (__builtin_expect(block.family != family, 0)) {
         if (block.family == ARENA_FAMILY_IGNORED) {
@@ -120,6 +121,7 @@ static inline void track_release(struct thread *thread, const void *address, uin
                      origin);
     }
     track_block_out(thread, (uintptr_t)address, &block);
+    return block.stack;
 }
 
 #endif

@@ -8,6 +8,7 @@
 #ifndef MEMTRACK_HOOKS_HOOK_H
 #define MEMTRACK_HOOKS_HOOK_H
 
+#include "core/cpu_mark.h"
 #include "core/track.h"
 #include "hooks/real.h"
 
@@ -44,6 +45,7 @@ static inline void hook_allocated(struct thread *thread, void *block, size_t siz
     } else if (block != NULL) {
         track_allocation(thread, block, size_bytes, ARENA_FAMILY_MALLOC, origin);
     }
+    cpu_mark_leave(thread, 0, origin);
     thread_leave(thread);
 }
 

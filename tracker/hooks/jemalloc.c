@@ -27,12 +27,15 @@ HOOK_EXPORT void *mallocx(size_t size, int flags)
     if (next == NULL && (*(void **)&next = real_find("mallocx")) == NULL) {
         return NULL;
     }
+    CPU_MARK_ENTER();
     void *block = next(size, flags);
     struct thread *thread = thread_enter();
     if (thread != NULL) {
         struct capture_origin origin;
         CAPTURE_ORIGIN_HERE(origin);
         hook_allocated(thread, block, size, &origin);
+    } else {
+        cpu_mark.frame = 0;
     }
     return block;
 }
@@ -43,8 +46,10 @@ HOOK_EXPORT void *rallocx(void *block, size_t size, int flags)
     if (next == NULL && (*(void **)&next = real_find("rallocx")) == NULL) {
         return NULL;
     }
+    CPU_MARK_ENTER();
     struct thread *thread = thread_enter();
     if (thread == NULL) {
+        cpu_mark.frame = 0;
         return next(block, size, flags);
     }
     struct capture_origin origin;
@@ -53,6 +58,7 @@ HOOK_EXPORT void *rallocx(void *block, size_t size, int flags)
     bool is_known = live_map_remove((uintptr_t)block, &old);
     void *moved = next(block, size, flags);
     hook_reallocated(thread, block, is_known ? &old : NULL, moved == NULL, moved, size, &origin);
+    cpu_mark_leave(thread, 0, &origin);
     thread_leave(thread);
     return moved;
 }
@@ -64,15 +70,19 @@ HOOK_EXPORT size_t xallocx(void *block, size_t size, size_t extra, int flags)
     if (next == NULL && (*(void **)&next = real_find("xallocx")) == NULL) {
         return 0;
     }
+    CPU_MARK_ENTER();
     size_t usable = next(block, size, extra, flags);
     struct thread *thread = thread_enter();
+    struct capture_origin origin;
+    CAPTURE_ORIGIN_HERE(origin);
     if (thread != NULL) {
         struct live_block old;
         if (usable >= size && live_map_remove((uintptr_t)block, &old)) {
-            struct capture_origin origin;
-            CAPTURE_ORIGIN_HERE(origin);
             hook_reallocated(thread, block, &old, false, block, size, &origin);
         }
+    }
+    cpu_mark_leave(thread, 0, &origin);
+    if (thread != NULL) {
         thread_leave(thread);
     }
     return usable;
@@ -84,14 +94,19 @@ HOOK_EXPORT void dallocx(void *block, int flags)
     if (next == NULL && (*(void **)&next = real_find("dallocx")) == NULL) {
         return;
     }
+    CPU_MARK_ENTER();
     struct thread *thread = thread_enter();
+    struct capture_origin origin;
+    CAPTURE_ORIGIN_HERE(origin);
+    uint32_t stack = 0;
     if (thread != NULL) {
-        struct capture_origin origin;
-        CAPTURE_ORIGIN_HERE(origin);
-        track_release(thread, block, ARENA_FAMILY_MALLOC, &origin);
-        thread_leave(thread);
+        stack = track_release(thread, block, ARENA_FAMILY_MALLOC, &origin);
     }
     next(block, flags);
+    cpu_mark_leave(thread, stack, &origin);
+    if (thread != NULL) {
+        thread_leave(thread);
+    }
 }
 
 HOOK_EXPORT void sdallocx(void *block, size_t size, int flags)
@@ -100,14 +115,19 @@ HOOK_EXPORT void sdallocx(void *block, size_t size, int flags)
     if (next == NULL && (*(void **)&next = real_find("sdallocx")) == NULL) {
         return;
     }
+    CPU_MARK_ENTER();
     struct thread *thread = thread_enter();
+    struct capture_origin origin;
+    CAPTURE_ORIGIN_HERE(origin);
+    uint32_t stack = 0;
     if (thread != NULL) {
-        struct capture_origin origin;
-        CAPTURE_ORIGIN_HERE(origin);
-        track_release(thread, block, ARENA_FAMILY_MALLOC, &origin);
-        thread_leave(thread);
+        stack = track_release(thread, block, ARENA_FAMILY_MALLOC, &origin);
     }
     next(block, size, flags);
+    cpu_mark_leave(thread, stack, &origin);
+    if (thread != NULL) {
+        thread_leave(thread);
+    }
 }
 
 /* ---- arenas that are emptied at once ------------------------------------ */

@@ -8,29 +8,41 @@
 
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 
-/* In an exported function: records what the real one returned. */
-#define HOOK_RECORD(block, size)                                      \
-    do {                                                              \
-        struct thread *hook_thread = thread_enter();                  \
-        if (LIKELY(hook_thread != NULL)) {                            \
-            struct capture_origin hook_origin;                        \
-            CAPTURE_ORIGIN_HERE(hook_origin);                         \
+/* In an exported function that has done CPU_MARK_ENTER: records what the real one returned. */
+#define HOOK_RECORD(block, size)                                        \
+    do {                                                                \
+        struct thread *hook_thread = thread_enter();                    \
+        struct capture_origin hook_origin;                              \
+        CAPTURE_ORIGIN_HERE(hook_origin);                               \
+        if (LIKELY(hook_thread != NULL)) {                              \
             hook_allocated(hook_thread, (block), (size), &hook_origin); \
-        }                                                             \
+        } else {                                                        \
+            cpu_mark_leave(NULL, 0, &hook_origin);                      \
+        }                                                               \
     } while (0)
 
-/* In an exported function: records a release, unless operator delete did so already.
- * Before the real one: once that has run, another thread may own the address. */
+/* In an exported function: records a release and makes it, unless operator delete has
+ * recorded it already. The record first: once the block is released, another thread may own
+ * the address. */
 #define HOOK_RELEASE(block)                                                                  \
     do {                                                                                     \
+        CPU_MARK_ENTER();                                                                    \
         struct thread *hook_thread = thread_enter();                                         \
         if (LIKELY(hook_thread != NULL)) {                                                   \
             if (LIKELY(hook_thread->releasing != (uintptr_t)(block))) {                      \
                 struct capture_origin hook_origin;                                           \
                 CAPTURE_ORIGIN_HERE(hook_origin);                                            \
-                track_release(hook_thread, (block), ARENA_FAMILY_MALLOC, &hook_origin);      \
+                uint32_t hook_stack =                                                        \
+                    track_release(hook_thread, (block), ARENA_FAMILY_MALLOC, &hook_origin);  \
+                real.free(block);                                                            \
+                cpu_mark_leave(hook_thread, hook_stack, &hook_origin);                       \
+            } else {                                                                         \
+                real.free(block); /* operator delete takes the mark off */                   \
             }                                                                                \
             thread_leave(hook_thread);                                                       \
+        } else {                                                                             \
+            real.free(block);                                                                \
+            cpu_mark.frame = 0;                                                              \
         }                                                                                    \
     } while (0)
 
@@ -39,6 +51,7 @@ HOOK_EXPORT void *malloc(size_t size)
     if (!LIKELY(real_ready())) {
         return boot_allocate(size, 0);
     }
+    CPU_MARK_ENTER();
     void *block = real.malloc(size);
     HOOK_RECORD(block, size);
     return block;
@@ -49,6 +62,7 @@ HOOK_EXPORT void *calloc(size_t count, size_t size)
     if (!LIKELY(real_ready())) {
         return boot_allocate(count * size, 0); /* the boot arena is zero and used once */
     }
+    CPU_MARK_ENTER();
     void *block = real.calloc(count, size);
     HOOK_RECORD(block, count * size);
     return block;
@@ -60,7 +74,6 @@ HOOK_EXPORT void free(void *block)
         return;
     }
     HOOK_RELEASE(block);
-    real.free(block);
 }
 
 HOOK_EXPORT void cfree(void *block);
@@ -70,7 +83,6 @@ HOOK_EXPORT void cfree(void *block)
         return;
     }
     HOOK_RELEASE(block);
-    real.free(block);
 }
 
 HOOK_EXPORT void free_sized(void *block, size_t size);
@@ -81,7 +93,6 @@ HOOK_EXPORT void free_sized(void *block, size_t size)
         return;
     }
     HOOK_RELEASE(block);
-    real.free(block);
 }
 
 HOOK_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size);
@@ -93,7 +104,6 @@ HOOK_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size)
         return;
     }
     HOOK_RELEASE(block);
-    real.free(block);
 }
 
 /* A block of the boot arena moves to the real heap. */
@@ -126,8 +136,10 @@ HOOK_EXPORT void *realloc(void *block, size_t size)
     if (block != NULL && boot_owns(block)) {
         return boot_move(block, size);
     }
+    CPU_MARK_ENTER();
     struct thread *thread = thread_enter();
     if (!LIKELY(thread != NULL)) {
+        cpu_mark.frame = 0;
         return real.realloc(block, size);
     }
     struct capture_origin origin;
@@ -138,6 +150,7 @@ HOOK_EXPORT void *realloc(void *block, size_t size)
         return fresh;
     }
     void *moved = reallocate(thread, block, size, &origin);
+    cpu_mark_leave(thread, 0, &origin);
     thread_leave(thread);
     return moved;
 }
@@ -152,8 +165,10 @@ HOOK_EXPORT void *reallocarray(void *block, size_t count, size_t size)
     if (!LIKELY(real_ready()) || (block != NULL && boot_owns(block))) {
         return realloc(block, bytes);
     }
+    CPU_MARK_ENTER();
     struct thread *thread = thread_enter();
     if (thread == NULL) {
+        cpu_mark.frame = 0;
         return real.realloc(block, bytes);
     }
     struct capture_origin origin;
@@ -164,6 +179,7 @@ HOOK_EXPORT void *reallocarray(void *block, size_t count, size_t size)
         return fresh;
     }
     void *moved = reallocate(thread, block, bytes, &origin);
+    cpu_mark_leave(thread, 0, &origin);
     thread_leave(thread);
     return moved;
 }
@@ -173,6 +189,7 @@ HOOK_EXPORT void *memalign(size_t alignment, size_t size)
     if (!LIKELY(real_ready())) {
         return boot_allocate(size, alignment);
     }
+    CPU_MARK_ENTER();
     void *block = real.memalign(alignment, size);
     HOOK_RECORD(block, size);
     return block;
@@ -183,6 +200,7 @@ HOOK_EXPORT void *aligned_alloc(size_t alignment, size_t size)
     if (!LIKELY(real_ready())) {
         return boot_allocate(size, alignment);
     }
+    CPU_MARK_ENTER();
     void *block = real.aligned_alloc(alignment, size);
     HOOK_RECORD(block, size);
     return block;
@@ -194,6 +212,7 @@ HOOK_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
         *block = boot_allocate(size, alignment);
         return *block == NULL ? ENOMEM : 0;
     }
+    CPU_MARK_ENTER();
     int error = real.posix_memalign(block, alignment, size);
     HOOK_RECORD(error == 0 ? *block : NULL, size);
     return error;
@@ -204,6 +223,7 @@ HOOK_EXPORT void *valloc(size_t size)
     if (!LIKELY(real_ready())) {
         return boot_allocate(size, 4096);
     }
+    CPU_MARK_ENTER();
     void *block = real.valloc(size);
     HOOK_RECORD(block, size);
     return block;
@@ -214,6 +234,7 @@ HOOK_EXPORT void *pvalloc(size_t size)
     if (!LIKELY(real_ready())) {
         return boot_allocate((size + 4095) & ~(size_t)4095, 4096);
     }
+    CPU_MARK_ENTER();
     void *block = real.pvalloc(size);
     HOOK_RECORD(block, size);
     return block;

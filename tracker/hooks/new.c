@@ -77,8 +77,10 @@ static void *new_fallback(size_t size, size_t alignment)
             }                                                           \
             return plain;                                               \
         }                                                               \
+        CPU_MARK_ENTER();                                               \
         struct thread *thread = thread_enter();                         \
         if (thread == NULL) {                                           \
+            cpu_mark.frame = 0;                                         \
             return next arguments;                                      \
         }                                                               \
         struct capture_origin origin;                                   \
@@ -88,6 +90,7 @@ static void *new_fallback(size_t size, size_t alignment)
         if (is_outermost) {                                             \
             new_settle(thread, block, size);                            \
         }                                                               \
+        cpu_mark_leave(thread, 0, &origin);                             \
         thread_leave(thread);                                           \
         return block;                                                   \
     }
@@ -116,12 +119,14 @@ NEW_FUNCTIONS(a, ARENA_FAMILY_NEW_ARRAY)
         if (next == NULL) {                                                   \
             *(void **)&next = real_find(#name);                               \
         }                                                                     \
+        CPU_MARK_ENTER();                                                     \
         struct thread *thread = thread_enter();                               \
         bool is_outermost = thread != NULL && thread->releasing != (uintptr_t)block; \
+        struct capture_origin origin;                                         \
+        uint32_t stack = 0;                                                   \
         if (is_outermost) {                                                   \
-            struct capture_origin origin;                                     \
             CAPTURE_ORIGIN_HERE(origin);                                      \
-            track_release(thread, block, family, &origin);                    \
+            stack = track_release(thread, block, family, &origin);            \
             thread->releasing = (uintptr_t)block;                             \
         }                                                                     \
         if (next != NULL) {                                                   \
@@ -131,6 +136,7 @@ NEW_FUNCTIONS(a, ARENA_FAMILY_NEW_ARRAY)
         }                                                                     \
         if (is_outermost) {                                                   \
             thread->releasing = 0;                                            \
+            cpu_mark_leave(thread, stack, &origin);                           \
             thread_leave(thread);                                             \
         }                                                                     \
     }

@@ -4,13 +4,18 @@
 #include <dlfcn.h>
 #include <gnu/libc-version.h>
 #include <link.h>
+#include <linux/seccomp.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
+#include "core/cpu_timer.h"
 #include "core/raw_syscall.h"
+#include "core/thread_start.h"
 #include "hooks/hook.h"
 
 /* exit() and return from main come here last: this was registered before anything that
@@ -105,6 +110,7 @@ __attribute__((constructor(101))) static void start(int argument_count, char **a
     if (!real_ready()) {
         return;
     }
+    CPU_MARK_ENTER(); /* until all is set up */
     struct thread *thread = thread_enter();
     if (process_cold.is_refused || process_cold.process == NULL) {
         return;
@@ -118,6 +124,12 @@ __attribute__((constructor(101))) static void start(int argument_count, char **a
     }
     thread_start_tracking_ends();
     on_exit(at_exit, NULL);
+    if (cpu_timer_is_on()) {
+        pthread_atfork(NULL, NULL, cpu_timer_forked);
+    }
+    struct capture_origin origin;
+    CAPTURE_ORIGIN_HERE(origin);
+    cpu_mark_leave(thread, 0, &origin);
     if (thread != NULL) {
         thread_leave(thread);
     }
@@ -149,7 +161,10 @@ HOOK_EXPORT void quick_exit(int status)
     _exit(status);
 }
 
-/* Before there is a second thread, totals become shared. */
+/* ---- threads -------------------------------------------------------------- */
+
+/* Before there is a second thread, totals become shared. With CPU samples the thread takes
+ * its record, and with that its timer, before the program's function runs. */
 HOOK_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                                void *(*start_routine)(void *), void *argument)
 {
@@ -157,8 +172,94 @@ HOOK_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attribut
     if (next == NULL) {
         *(void **)&next = real_find("pthread_create");
     }
-    if (process_hot.is_tracking != 0) {
-        process_set_shared();
+    if (process_hot.is_tracking == 0) {
+        return next(thread, attributes, start_routine, argument);
     }
-    return next(thread, attributes, start_routine, argument);
+    process_set_shared();
+    struct thread_start *start = cpu_timer_is_on() ? real.malloc(sizeof *start) : NULL;
+    if (start == NULL) {
+        return next(thread, attributes, start_routine, argument);
+    }
+    *start = (struct thread_start){
+        .routine = start_routine, .argument = argument, .release = real.free};
+    int error = next(thread, attributes, thread_start_run, start);
+    if (error != 0) {
+        real.free(start);
+    }
+    return error;
+}
+
+/* glibc sets its handler for cancellations when the first is asked for: on ours. */
+HOOK_EXPORT int pthread_cancel(pthread_t thread)
+{
+    static int (*next)(pthread_t);
+    if (next == NULL) {
+        *(void **)&next = real_find("pthread_cancel");
+    }
+    int error = next(thread);
+    cpu_timer_reinstall();
+    return error;
+}
+
+/* ---- seccomp -------------------------------------------------------------- */
+
+HOOK_EXPORT int prctl(int option, ...)
+{
+    static int (*next)(int, ...);
+    if (next == NULL) {
+        *(void **)&next = real_find("prctl");
+    }
+    if (option == PR_SET_SECCOMP) {
+        cpu_timer_end();
+    }
+    va_list list;
+    va_start(list, option);
+    unsigned long arguments[4]; /* as many as the kernel takes; unused ones are not looked at */
+    for (size_t i = 0; i < 4; i++) {
+        arguments[i] = va_arg(list, unsigned long);
+    }
+    va_end(list);
+    return next(option, arguments[0], arguments[1], arguments[2], arguments[3]);
+}
+
+static void *syscall_next __attribute__((used));
+
+static void __attribute__((used)) syscall_prepare(long number, long operation)
+{
+    if (syscall_next == NULL) {
+        syscall_next = real_find("syscall");
+    }
+    if (number == SYS_seccomp && operation != SECCOMP_GET_ACTION_AVAIL
+        && operation != SECCOMP_GET_NOTIF_SIZES) {
+        cpu_timer_end();
+    }
+}
+
+/* Naked: programs make clones and vforks by it, which a frame of ours would break. */
+HOOK_EXPORT __attribute__((naked)) long syscall(long number __attribute__((unused)), ...)
+{
+    __asm__("cmp %0, %%rdi\n\t"
+            "je 1f\n\t"
+            "mov syscall_next(%%rip), %%rax\n\t"
+            "test %%rax, %%rax\n\t"
+            "jne 2f\n\t"
+            "1: push %%rdi\n\t"
+            "push %%rsi\n\t"
+            "push %%rdx\n\t"
+            "push %%rcx\n\t"
+            "push %%r8\n\t"
+            "push %%r9\n\t"
+            "sub $8, %%rsp\n\t"
+            "call syscall_prepare\n\t"
+            "add $8, %%rsp\n\t"
+            "pop %%r9\n\t"
+            "pop %%r8\n\t"
+            "pop %%rcx\n\t"
+            "pop %%rdx\n\t"
+            "pop %%rsi\n\t"
+            "pop %%rdi\n\t"
+            "mov syscall_next(%%rip), %%rax\n\t"
+            "2: jmp *%%rax"
+            :
+            : "i"(SYS_seccomp));
 }
