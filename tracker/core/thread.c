@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 
+#include "core/cpu_mark.h"
 #include "core/cpu_timer.h"
 #include "core/raw_syscall.h"
 #include "core/sampler.h"
@@ -207,7 +208,7 @@ void thread_start_tracking_ends(void)
     }
 }
 
-struct thread *thread_enter_slow(void)
+static struct thread *enter(void)
 {
     if (process_hot.is_tracking == 0) {
         if (process_cold.is_refused) {
@@ -238,6 +239,16 @@ struct thread *thread_enter_slow(void)
         pthread_setspecific(thread_end_key, thread);
     }
     cpu_timer_start(thread);
+    return thread;
+}
+
+struct thread *thread_enter_slow(void)
+{
+    /* A sample in here must not come in too. What it counts is charged by the next hook. */
+    uintptr_t outer = cpu_mark.frame;
+    CPU_MARK_ENTER();
+    struct thread *thread = enter();
+    cpu_mark.frame = outer;
     return thread;
 }
 

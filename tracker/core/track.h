@@ -115,7 +115,7 @@ static inline uint32_t track_release(struct thread *thread, const void *address,
     }
     if (__builtin_expect(block.family != family, 0)) {
         if (block.family == ARENA_FAMILY_IGNORED) {
-            return;
+            return block.stack;
         }
         track_defect(thread, ARENA_ERROR_MISMATCHED_FREE, (uintptr_t)address, family, &block,
                      origin);
