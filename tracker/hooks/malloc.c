@@ -46,7 +46,22 @@
         }                                                                                    \
     } while (0)
 
-HOOK_EXPORT void *malloc(size_t size)
+/* In a sampled run, most allocations only count down. Returns whether this is one. */
+static inline bool sampling_passes(size_t size)
+{
+    struct thread *thread = thread_self;
+    if (thread == NULL || thread->outer.is_open || thread->pauses != 0
+        || size >= INT64_MAX / 2) {
+        return false;
+    }
+    thread->last_allocated = 0; /* an allocation all the same: no temporary before it */
+    thread->sample_countdown -= (int64_t)size;
+    return LIKELY(thread->sample_countdown > 0);
+}
+
+/* The hooks below are entered by a jump where the compiler makes sibling calls, so that
+ * their frame is the exported function's. */
+static __attribute__((noinline)) void *malloc_recorded(size_t size)
 {
     if (!LIKELY(real_ready())) {
         return boot_allocate(size, 0);
@@ -57,7 +72,15 @@ HOOK_EXPORT void *malloc(size_t size)
     return block;
 }
 
-HOOK_EXPORT void *calloc(size_t count, size_t size)
+HOOK_EXPORT void *malloc(size_t size)
+{
+    if (__builtin_expect(process_hot.sample_bytes != 0, 0) && sampling_passes(size)) {
+        return real.malloc(size);
+    }
+    return malloc_recorded(size);
+}
+
+static __attribute__((noinline)) void *calloc_recorded(size_t count, size_t size)
 {
     if (!LIKELY(real_ready())) {
         return boot_allocate(count * size, 0); /* the boot arena is zero and used once */
@@ -68,12 +91,33 @@ HOOK_EXPORT void *calloc(size_t count, size_t size)
     return block;
 }
 
-HOOK_EXPORT void free(void *block)
+HOOK_EXPORT void *calloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_expect(process_hot.sample_bytes != 0, 0)
+        && !__builtin_mul_overflow(count, size, &bytes) && sampling_passes(bytes)) {
+        return real.calloc(count, size);
+    }
+    return calloc_recorded(count, size);
+}
+
+static __attribute__((noinline)) void free_recorded(void *block)
 {
     if (block == NULL || boot_owns(block) || !LIKELY(real_ready())) {
         return;
     }
     HOOK_RELEASE(block);
+}
+
+HOOK_EXPORT void free(void *block)
+{
+    uint64_t record;
+    if (__builtin_expect(process_hot.sample_bytes != 0, 0) && !boot_owns(block)
+        && LIKELY(live_map_find((uintptr_t)block, false, &record) == NULL)) {
+        real.free(block); /* sampling, and this is none of the sampled */
+        return;
+    }
+    free_recorded(block);
 }
 
 HOOK_EXPORT void cfree(void *block);
