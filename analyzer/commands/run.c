@@ -16,7 +16,8 @@ static int print_error(const struct mt_error *error)
 }
 
 /* Puts names to a recording's addresses. A failure costs names, nothing else. */
-static int run_resolve(const char *recording, pid_t pid, struct mt_error *error)
+static int run_resolve(const char *recording, pid_t pid, bool is_complete,
+                       struct mt_error *error)
 {
     struct recording_writer *writer = NULL;
     int code = recording_writer_append(recording, &writer, error);
@@ -39,7 +40,7 @@ static int run_resolve(const char *recording, pid_t pid, struct mt_error *error)
         recording_writer_abandon(writer);
         return code;
     }
-    return recording_writer_finish(writer, true, error);
+    return recording_writer_finish(writer, is_complete, error);
 }
 
 /* In the background, after the last descendant has ended: nobody is left to read a
@@ -47,7 +48,7 @@ static int run_resolve(const char *recording, pid_t pid, struct mt_error *error)
 static void run_finish_in_background(const char *recording)
 {
     struct mt_error error = {0};
-    (void)run_resolve(recording, 0, &error);
+    (void)run_resolve(recording, 0, true, &error);
 }
 
 static int program_status(int wait_status)
@@ -104,7 +105,7 @@ int command_run(int argc, char **argv)
     }
     if (result->is_recorded && result->lost.code == 0) {
         error = (struct mt_error){0};
-        if (run_resolve(result->output, result->pid, &error) != 0) {
+        if (run_resolve(result->output, result->pid, result->still_running == 0, &error) != 0) {
             own_status = print_error(&error);
         }
     }

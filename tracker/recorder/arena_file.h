@@ -17,7 +17,19 @@ struct arena_file {
     int fd;
     struct arena arena;
     int64_t block_unit; /* what one block counts as: ARENA_SAMPLE_SCALE when sampling, or 1 */
+    /* Called now and then by whoever works long on the arena, so that its clock goes on
+     * and nothing is overlooked meanwhile. NULL: nobody wants it. */
+    void (*beat)(void *context);
+    void *beat_context;
 };
+
+/* The beat, where there is one. Cheap enough for every few hundred elements. */
+static inline void arena_file_beat(const struct arena_file *file)
+{
+    if (file->beat != NULL) {
+        file->beat(file->beat_context);
+    }
+}
 
 /* Creates the arena with this configuration. Tries ARENA_SIZE_DEFAULT_BYTES and less
  * where limits demand it. Returns 0, or a negative errno and *error. */

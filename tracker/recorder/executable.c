@@ -268,6 +268,12 @@ int executable_check(const char *path, struct mt_error *error)
         }
         close(fd);
         if (!is_script) {
+            if (result != 0 && depth > 0) {
+                struct mt_error reason = *error;
+                *error = (struct mt_error){0};
+                mt_error_set(error, reason.code, reason.status, "%s: its interpreter is %s", path,
+                             reason.text);
+            }
             return result;
         }
         const char *interpreter = script_interpreter(line);

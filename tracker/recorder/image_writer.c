@@ -295,6 +295,9 @@ int image_writer_update(struct image_writer *writer, const struct arena_file *fi
         if (bits_has(writer->stacks_written, id)) {
             continue;
         }
+        if (id % 256 == 0) {
+            arena_file_beat(file);
+        }
         int written = stack_write(writer, file, image, recording, id);
         if (written < 0) {
             result = written;

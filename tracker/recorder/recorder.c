@@ -26,6 +26,8 @@
 
 extern char **environ;
 
+static void recorder_beat(void *context);
+
 /* ---- the output's name ---------------------------------------------------- */
 
 static const char *base_name(const char *path)
@@ -184,6 +186,8 @@ static int recorder_prepare(struct recorder *recorder, struct mt_error *error)
         || arena_file_create(&options->config, &recorder->file, error) != 0) {
         return -1;
     }
+    recorder->file.beat = recorder_beat;
+    recorder->file.beat_context = recorder;
     handover_open(&recorder->handover, &recorder->file);
     if (loop_open(recorder, error) != 0) {
         return -1;
@@ -269,7 +273,10 @@ void recorder_free(struct recorder *recorder)
         tracked_free(recorder->entries[i].tracked);
     }
     for (uint32_t i = 0; i < recorder->image_count; i++) {
-        image_writer_deinit(&recorder->images[i]);
+        if (recorder->images[i] != NULL) {
+            image_writer_deinit(recorder->images[i]);
+            free(recorder->images[i]);
+        }
     }
     for (uint32_t i = 0; i < RECORDER_UNSEEN_MAX; i++) {
         if (recorder->unseen[i].pidfd >= 0) {
@@ -343,26 +350,9 @@ static void draw_progress(struct recorder *recorder, uint64_t now_ns)
 /* The foreground is done with the recording: from now on it is ours. */
 static void foreground_ended(struct recorder *recorder)
 {
-    struct mt_error error = {0};
     (void)epoll_ctl(recorder->epoll_fd, EPOLL_CTL_DEL, recorder->foreground_fd[0], NULL);
     close(recorder->foreground_fd[0]);
     recorder->foreground_fd[0] = -1;
-    if (!recorder->result.is_recorded || recorder->result.lost.code != 0) {
-        return;
-    }
-    if (recording_writer_append(recorder->result.output, &recorder->writer, &error) != 0) {
-        recorder->writer = NULL;
-        recorder->result.lost = error;
-        return;
-    }
-    for (uint32_t i = 0; i < recorder->image_count; i++) {
-        image_writer_forget(&recorder->images[i]);
-    }
-    for (uint32_t i = 0; i < recorder->entry_count; i++) {
-        if (recorder->entries[i].tracked != NULL) {
-            recorder->entries[i].tracked->points_generation--; /* write all points again */
-        }
-    }
 }
 
 static void event_handle(struct recorder *recorder, uint64_t data, uint64_t now_ns)
@@ -399,6 +389,28 @@ static void event_handle(struct recorder *recorder, uint64_t data, uint64_t now_
     }
 }
 
+/* Ticks and looks. */
+static void recorder_look(struct recorder *recorder, uint64_t now_ns)
+{
+    recorder->round_ns = now_ns;
+    clock_tick(recorder, now_ns);
+    /* Processes that came and went while we slept must be entries before their end is. */
+    recorder_scan(recorder, now_ns);
+    if (recorder_poll(recorder, now_ns)) {
+        recorder->active_ns = now_ns;
+    }
+}
+
+/* In the middle of long work: the rest of a round waits until that is done. */
+static void recorder_beat(void *context)
+{
+    struct recorder *recorder = context;
+    uint64_t now_ns = arena_file_now_ns(&recorder->file);
+    if (now_ns - recorder->round_ns >= CLOCK_TICK_NS) {
+        recorder_look(recorder, now_ns);
+    }
+}
+
 /* One round: sleep, tick, look, write. */
 static void recorder_round(struct recorder *recorder)
 {
@@ -407,27 +419,26 @@ static void recorder_round(struct recorder *recorder)
     int count = epoll_wait(recorder->epoll_fd, events, RECORDER_EVENTS,
                            sleep_ms(recorder, now_ns));
     now_ns = arena_file_now_ns(&recorder->file);
-    clock_tick(recorder, now_ns);
     uint32_t wake =
         atomic_load_explicit(&recorder->file.arena.header->wake, memory_order_acquire);
-    /* Processes that came and went while we slept must be entries before their end is. */
-    recorder_scan(recorder, now_ns);
+    recorder_look(recorder, now_ns);
     for (int i = 0; i < count; i++) {
         event_handle(recorder, events[i].data.u64, now_ns);
-    }
-    if (recorder_poll(recorder, now_ns)) {
-        recorder->active_ns = now_ns;
     }
     if (wake != recorder->wake_seen) {
         recorder->wake_seen = wake;
         recorder->active_ns = now_ns;
         recorder_serve_requests(recorder, now_ns);
     }
+    if (recorder->is_background) {
+        recorder_write_background(recorder, now_ns, false);
+        return;
+    }
     if (recorder->alive_count > 0 && now_ns >= recorder->snapshot_next_ns) {
         recorder_write_snapshot(recorder, now_ns,
                                 recorder->snapshot_next == 0 ? "first" : "periodic", NULL);
     }
-    if (!recorder->has_program_ended || recorder->is_background) {
+    if (!recorder->has_program_ended) {
         recorder_write_ended(recorder);
         draw_progress(recorder, now_ns);
     }
@@ -486,10 +497,8 @@ static void background_run(struct recorder *recorder)
            || recorder->foreground_fd[0] >= 0) {
         recorder_round(recorder);
     }
-    recorder_write_ended(recorder);
-    bool was_recorded = recorder->writer != NULL;
-    recorder_finish_writer(recorder, true);
-    if (was_recorded && recorder->result.lost.code == 0
+    recorder_write_background(recorder, arena_file_now_ns(&recorder->file), true);
+    if (recorder->result.is_recorded && recorder->result.lost.code == 0
         && recorder->options->finished != NULL) {
         recorder->options->finished(recorder->result.output);
     }

@@ -42,7 +42,7 @@ static void image_note(struct recorder *recorder, const struct tracked *tracked)
     }
     if (tracked->image >= recorder->image_count) {
         uint32_t count = tracked->image + 1;
-        struct image_writer *images = realloc(recorder->images, count * sizeof *images);
+        struct image_writer **images = realloc(recorder->images, count * sizeof *images);
         if (images == NULL) {
             return;
         }
@@ -51,8 +51,12 @@ static void image_note(struct recorder *recorder, const struct tracked *tracked)
         recorder->images = images;
         recorder->image_count = count;
     }
-    struct image_writer *image = &recorder->images[tracked->image];
-    if (image->executable == NULL) {
+    if (recorder->images[tracked->image] == NULL) {
+        struct image_writer *image = malloc(sizeof *image);
+        if (image == NULL) {
+            return;
+        }
+        recorder->images[tracked->image] = image;
         char executable[ARENA_TEXT_BYTES];
         char folder[ARENA_TEXT_BYTES];
         snprintf(executable, sizeof executable, "%.*s", (int)ARENA_TEXT_BYTES - 1,

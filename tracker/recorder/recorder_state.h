@@ -61,11 +61,12 @@ struct recorder {
     uint32_t entry_count;
     uint32_t entry_capacity;
     uint32_t alive_count;
-    struct image_writer *images; /* [0..image_count) */
+    struct image_writer **images; /* [0..image_count); NULL: not met yet */
     uint32_t image_count;
     struct recorder_unseen unseen[RECORDER_UNSEEN_MAX];
     uint32_t unseen_count;
     uint32_t wake_seen;
+    uint64_t round_ns;  /* when the last look was */
     uint64_t active_ns; /* when a process was last seen active */
 
     struct recording_writer *writer; /* NULL: failed, or the recording is not ours (yet) */
@@ -73,6 +74,7 @@ struct recorder {
     uint64_t snapshot_next_ns;
     uint64_t sites_next_ns; /* full counters are written again */
     int foreground_fd[2]; /* pipe: the foreground holds [1] until it is done */
+    uint64_t background_next_ns; /* the background opens the recording again */
 
     struct recorder_result result;
 };
@@ -104,6 +106,9 @@ void recorder_write_snapshot(struct recorder *recorder, uint64_t now_ns, const c
 void recorder_write_living(struct recorder *recorder);
 /* Takes the writer's failure, if there is one, as the recorder's loss. */
 bool recorder_check_writer(struct recorder *recorder, int code, const struct mt_error *error);
+/* In the background: opens the recording for one snapshot, what ended and, at last, the
+ * end; it is free for readers in between. Tries again later when somebody has it open. */
+void recorder_write_background(struct recorder *recorder, uint64_t now_ns, bool is_last);
 /* Closes the recording. */
 void recorder_finish_writer(struct recorder *recorder, bool is_complete);
 

@@ -140,10 +140,10 @@ void recorder_fill_run(const struct recorder *recorder, struct recording_run *ru
 static int image_update(struct recorder *recorder, const struct tracked *tracked)
 {
     if (tracked->image >= recorder->image_count
-        || recorder->images[tracked->image].executable == NULL) {
+        || recorder->images[tracked->image] == NULL) {
         return 0;
     }
-    return image_writer_update(&recorder->images[tracked->image], &recorder->file,
+    return image_writer_update(recorder->images[tracked->image], &recorder->file,
                                recorder->writer);
 }
 
@@ -169,9 +169,6 @@ void recorder_write_ended(struct recorder *recorder)
         struct tracked *tracked = recorder->entries[i].tracked;
         if (tracked == NULL || tracked->is_alive) {
             continue;
-        }
-        if (recorder->writer == NULL && recorder->foreground_fd[0] >= 0) {
-            continue; /* the recording is the foreground's still: later */
         }
         if (recorder->writer != NULL && result == 0) {
             if (!is_open) {
@@ -273,6 +270,63 @@ void recorder_write_snapshot(struct recorder *recorder, uint64_t now_ns, const c
         recorder->sites_next_ns = now_ns + SITES_GAP_NS;
     }
     snapshot_schedule(recorder, now_ns, thread_cpu_ns() - before_ns);
+}
+
+/* ---- the background ------------------------------------------------------- */
+
+#define BACKGROUND_GAP_NS UINT64_C(10000000000)
+#define BACKGROUND_TRIES 300
+
+static bool has_ended_entries(const struct recorder *recorder)
+{
+    for (uint32_t i = 0; i < recorder->entry_count; i++) {
+        if (recorder->entries[i].tracked != NULL && !recorder->entries[i].tracked->is_alive) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Opens the recording. Returns 0, -EBUSY when it is to be tried again, or another error,
+ * which is lasting. */
+static int background_open(struct recorder *recorder)
+{
+    struct mt_error error = {0};
+    int code = recording_writer_append(recorder->result.output, &recorder->writer, &error);
+    if (code != 0) {
+        recorder->writer = NULL;
+        if (code != -EBUSY) {
+            recorder->result.lost = error;
+        }
+    }
+    return code;
+}
+
+void recorder_write_background(struct recorder *recorder, uint64_t now_ns, bool is_last)
+{
+    bool is_due = is_last || now_ns >= recorder->background_next_ns
+                  || (has_ended_entries(recorder)
+                      && now_ns + BACKGROUND_GAP_NS / 2 >= recorder->background_next_ns);
+    if (!is_due || recorder->foreground_fd[0] >= 0 || !recorder->result.is_recorded
+        || recorder->result.lost.code != 0) {
+        return;
+    }
+    int code = background_open(recorder);
+    for (int tries = 0; is_last && code == -EBUSY && tries < BACKGROUND_TRIES; tries++) {
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+        code = background_open(recorder);
+    }
+    recorder->background_next_ns = now_ns + BACKGROUND_GAP_NS;
+    if (code != 0) {
+        return;
+    }
+    recorder_write_snapshot(recorder, now_ns, is_last ? "exit" : "periodic", NULL);
+    recorder_write_ended(recorder);
+    recorder_write_living(recorder);
+    recorder_finish_writer(recorder, is_last);
+    if (recorder->background_next_ns < recorder->snapshot_next_ns) {
+        recorder->background_next_ns = recorder->snapshot_next_ns;
+    }
 }
 
 /* ---- the end -------------------------------------------------------------- */

@@ -170,7 +170,7 @@ static void procfs_look(struct tracked *tracked, uint64_t now_ns)
 
 static int64_t count_look(struct tracked *tracked, const struct arena_file *file, uint64_t now_ns)
 {
-    if (now_ns < tracked->count_next_ns) {
+    if (now_ns < tracked->count_next_ns || tracked->is_in_use) {
         return TIMELINE_UNKNOWN;
     }
     uint64_t before_ns = cpu_clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -292,7 +292,9 @@ void tracked_end(struct tracked *tracked, const struct arena_file *file, uint64_
     }
     tracked->ended_ns = now_ns;
     tracked->is_alive = false;
-    if (site_sums_read(file, tracked->offset, &tracked->sums) == 0) {
+    if (tracked->is_in_use) {
+        /* Its last counters follow with the next transaction. */
+    } else if (site_sums_read(file, tracked->offset, &tracked->sums) == 0) {
         const struct site_sum *total = &tracked->sums.total;
         point_add(tracked, now_ns,
                   (int64_t)(total->allocated_bytes - total->freed_bytes + total->inherited_bytes),

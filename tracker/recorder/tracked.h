@@ -63,6 +63,7 @@ struct tracked {
     uint64_t figures_next_ns;
 
     struct site_sums sums; /* latest reading */
+    bool is_in_use;        /* sums are being written: no new reading now */
     struct tracked_counters *snapshot; /* [0..snapshot_count), by stack id */
     size_t snapshot_count;
 };

@@ -123,7 +123,9 @@ int tracked_write_process(const struct tracked *tracked, const struct arena_file
         .cut_stacks = image == NULL ? 0
                                     : (int64_t)atomic_load_explicit(&image->cut_captures,
                                                                     memory_order_relaxed),
-        .cpu_samples_lost = (int64_t)tracked->sums.cpu_samples_lost,
+        .cpu_samples_lost = (int64_t)(tracked->sums.cpu_samples_lost
+                                      + atomic_load_explicit(&shared->cpu_samples_lost,
+                                                             memory_order_relaxed)),
         .errors_beyond_table =
             (int64_t)atomic_load_explicit(&shared->errors_beyond_table, memory_order_relaxed),
         .own_bytes = (int64_t)atomic_load_explicit(&shared->own_bytes, memory_order_relaxed),
@@ -190,6 +192,7 @@ int tracked_write_snapshot(struct tracked *tracked, const struct arena_file *fil
         tracked->snapshot_count = sums->count;
     }
     const struct site_sum *total = &sums->total;
+    tracked->is_in_use = true;
     result = recording_writer_add_snapshot_process(
         recording,
         &(struct recording_snapshot_process){
@@ -208,6 +211,9 @@ int tracked_write_snapshot(struct tracked *tracked, const struct arena_file *fil
                                        .frees = site->frees,
                                        .freed_bytes = site->freed_bytes,
                                        .temporaries = site->temporaries};
+        if (stack % 1024 == 1023) {
+            arena_file_beat(file);
+        }
         if (memcmp(&now, &tracked->snapshot[stack], sizeof now) == 0) {
             continue;
         }
@@ -223,6 +229,7 @@ int tracked_write_snapshot(struct tracked *tracked, const struct arena_file *fil
                            .freed_bytes = (int64_t)now.freed_bytes,
                            .temporaries = (int64_t)now.temporaries});
     }
+    tracked->is_in_use = false;
     return result;
 }
 
@@ -360,11 +367,15 @@ int tracked_write_sites(struct tracked *tracked, const struct arena_file *file,
         return result == -EFAULT ? 0 : result;
     }
     const struct site_sums *sums = &tracked->sums;
+    tracked->is_in_use = true;
     uint64_t *lifetimes = site_sums_read_lifetimes(file, tracked->offset, sums->count);
     for (size_t stack = 0; result == 0 && stack < sums->count; stack++) {
         const struct site_sum *site = &sums->sites[stack];
         if ((site->allocations | site->frees | site->inherited_blocks) == 0) {
             continue;
+        }
+        if (stack % 256 == 255) {
+            arena_file_beat(file);
         }
         struct recording_site row = {.process = tracked->index,
                                      .stack = (int64_t)stack,
@@ -382,6 +393,7 @@ int tracked_write_sites(struct tracked *tracked, const struct arena_file *file,
         }
         result = recording_writer_put_site(recording, &row);
     }
+    tracked->is_in_use = false;
     free(lifetimes);
     if (result == 0) {
         result = threads_write(tracked, file, recording);
