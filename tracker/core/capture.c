@@ -171,12 +171,14 @@ static void thread_reset(struct capture_thread *thread)
 
 #define INTERN_AGAIN UINT32_MAX /* ids are below ARENA_STACKS_MAX */
 
-/* Interns frames[0..count). Returns its id, or INTERN_AGAIN when the modules turned out
- * to have changed: the frames may be wrong then. */
-static uint32_t stack_intern(struct capture_frame *frames, uint32_t count, uint32_t flags)
+/* Interns frames[0..count), of which the modules of frames[0..unnoted) may not be in the
+ * table yet. Returns its id, or INTERN_AGAIN when the modules turned out to have changed:
+ * the frames may be wrong then. */
+static uint32_t stack_intern(struct capture_frame *frames, uint32_t count, uint32_t unnoted,
+                             uint32_t flags)
 {
     uint64_t seed = atomic_load_explicit(&capture.seed, memory_order_relaxed);
-    uint32_t epoch = module_table_note(&capture.modules, frames, count);
+    uint32_t epoch = module_table_note(&capture.modules, frames, unnoted);
     if (seed != seed_of_epoch(epoch)) {
         rules_renew(epoch);
         return INTERN_AGAIN;
@@ -323,7 +325,7 @@ stateless_capture(const struct stateless_request *request)
         }
         id = stack_table_find(&capture.stacks, hash_finish(hash, walk.flags));
         if (id == 0) {
-            id = stack_intern(walk.frames, walk.count, walk.flags);
+            id = stack_intern(walk.frames, walk.count, walk.count, walk.flags);
         }
     }
     raw_unmap(walk.frames, bytes);
@@ -525,10 +527,17 @@ static struct kept_identity stack_identify(const struct kept_stack *stack)
 static uint32_t kept_intern(struct capture_thread *thread, const struct kept_identity *identity)
 {
     const struct kept_stack *stack = &thread->stack;
+    const struct kept_frame *top = &stack->frames[stack->count - 1];
+    uint32_t unnoted = identity->depth;
     for (uint32_t i = 0; i < identity->depth; i++) {
-        thread->interned[i].pc = stack->frames[stack->count - 1 - i].pc;
+        thread->interned[i].pc = top[-(ptrdiff_t)i].pc;
+        /* That stack was interned since the modules changed last, and so all its frames
+         * are noted. */
+        if (top[-(ptrdiff_t)i].id != 0 && unnoted > i) {
+            unnoted = i;
+        }
     }
-    return stack_intern(thread->interned, identity->depth, identity->flags);
+    return stack_intern(thread->interned, identity->depth, unnoted, identity->flags);
 }
 
 /* The words below this index do not belong to the top's stack: see frames_verify. */

@@ -49,6 +49,16 @@ void __libc_free(void *);
 
 enum mode { MODE_OFF, MODE_CHECK, MODE_TIME };
 
+/* How a capture found its answer. */
+enum ours_kind { OURS_MEMO, OURS_WALKED, OURS_NEW_STACK, OURS_KINDS };
+
+#define PREEMPTED_CYCLES 200000u
+
+struct timing {
+    uint64_t calls;
+    uint64_t cycles;
+};
+
 /* A thread's figures; summed into `total` at the end. */
 struct figures {
     uint64_t captures;
@@ -62,10 +72,9 @@ struct figures {
     uint64_t approximate_differ;
     uint64_t no_id;
     uint64_t errno_changed;
-    uint64_t ours_calls;
-    uint64_t ours_cycles;
-    uint64_t theirs_calls;
-    uint64_t theirs_cycles;
+    uint64_t preempted; /* not timed: another program ran meanwhile */
+    struct timing ours[OURS_KINDS];
+    struct timing theirs;
 };
 
 struct oracle_thread {
@@ -223,23 +232,37 @@ static inline uint64_t cycles(void)
     return now;
 }
 
+static void timing_add(struct figures *figures, struct timing *timing, uint64_t taken)
+{
+    if (taken > PREEMPTED_CYCLES) {
+        figures->preempted++;
+        return;
+    }
+    timing->calls++;
+    timing->cycles += taken - (taken < oracle.timer_cycles ? taken : oracle.timer_cycles);
+}
+
 static void time_one(struct oracle_thread *thread, const struct capture_origin *origin)
 {
     struct figures *figures = &thread->figures;
     if ((figures->captures / oracle.block) % 2 == 0) {
-        uint32_t misses = thread->capture->stack.walked_count;
+        struct kept_stack *stack = &thread->capture->stack;
+        uint32_t stacks = stack_table_end(oracle.image);
+        stack->walked_count = UINT32_MAX;
         uint64_t start = cycles();
         uint32_t id = capture_stack(thread->capture, origin);
-        figures->ours_cycles += cycles() - start;
-        figures->ours_calls++;
+        uint64_t taken = cycles() - start;
+        enum ours_kind kind = stack->walked_count == UINT32_MAX                  ? OURS_MEMO
+                              : stacks == stack_table_end(oracle.image) ? OURS_WALKED
+                                                                                 : OURS_NEW_STACK;
+        timing_add(figures, &figures->ours[kind], taken);
+        figures->walked += kind == OURS_MEMO ? 0 : stack->walked_count;
         figures->no_id += id == 0;
-        (void)misses;
     } else {
         void *pc[DEPTH];
         uint64_t start = cycles();
         int count = oracle.backtrace(pc, DEPTH);
-        figures->theirs_cycles += cycles() - start;
-        figures->theirs_calls++;
+        timing_add(figures, &figures->theirs, cycles() - start);
         figures->frames += (uint64_t)count;
     }
 }
@@ -419,6 +442,38 @@ static double ghz(void)
                       - before.tv_nsec);
 }
 
+static double timing_ns(const struct timing *timing, double rate)
+{
+    return timing->calls == 0 ? 0 : (double)timing->cycles / (double)timing->calls / rate;
+}
+
+static void times_write(const struct figures *total, const char *name)
+{
+    double rate = ghz();
+    struct timing ours = {0};
+    for (int i = 0; i < OURS_KINDS; i++) {
+        ours.calls += total->ours[i].calls;
+        ours.cycles += total->ours[i].cycles;
+    }
+    double ours_ns = timing_ns(&ours, rate);
+    double theirs_ns = timing_ns(&total->theirs, rate);
+    double share = ours.calls == 0 ? 0 : 100.0 / (double)ours.calls;
+    /* Below the hook's caller libunwind sees three frames of this library. */
+    double depth = total->theirs.calls == 0
+                       ? 0
+                       : (double)total->frames / (double)total->theirs.calls - 3;
+    out_write("time %s captures %lu depth %.1f ours %.1f ns unw_backtrace %.1f ns ratio %.3f | memo "
+              "%.1f%% %.1f ns, walked %.1f%% %.1f ns, new %.2f%% %.0f ns | new frames %.2f stacks "
+              "%u no_id %lu preempted %lu\n",
+              name, total->captures, depth, ours_ns, theirs_ns,
+              theirs_ns == 0 ? 0 : ours_ns / theirs_ns, (double)total->ours[0].calls * share,
+              timing_ns(&total->ours[0], rate), (double)total->ours[1].calls * share,
+              timing_ns(&total->ours[1], rate), (double)total->ours[2].calls * share,
+              timing_ns(&total->ours[2], rate),
+              ours.calls == 0 ? 0 : (double)total->walked / (double)ours.calls,
+              stack_table_end(oracle.image), total->no_id, total->preempted);
+}
+
 __attribute__((destructor)) static void oracle_end(void)
 {
     if (!oracle.is_ready) {
@@ -441,23 +496,7 @@ __attribute__((destructor)) static void oracle_end(void)
         close(fd);
     }
     if (oracle.mode == MODE_TIME) {
-        double rate = ghz();
-        double ours = total.ours_calls == 0 ? 0
-                                            : ((double)total.ours_cycles / (double)total.ours_calls
-                                               - (double)oracle.timer_cycles)
-                                                  / rate;
-        double theirs = total.theirs_calls == 0
-                            ? 0
-                            : ((double)total.theirs_cycles / (double)total.theirs_calls
-                               - (double)oracle.timer_cycles)
-                                  / rate;
-        out_write("time %s captures %lu depth %.1f ours_ns %.1f unw_backtrace_ns %.1f ratio %.3f"
-                  " stacks %u no_id %lu\n",
-                  name, total.captures,
-                  total.theirs_calls == 0 ? 0
-                                          : (double)total.frames / (double)total.theirs_calls - 3,
-                  ours, theirs, theirs == 0 ? 0 : ours / theirs, stack_table_end(oracle.image),
-                  total.no_id);
+        times_write(&total, name);
         return;
     }
     out_write("check %s captures %lu checked %lu uncached %lu mismatches %lu approximate %lu"
