@@ -405,7 +405,8 @@ struct arena_stack {
  *     | low (64 - id bits) bits of the hash | id   |     0: empty
  *
  * The hash's other bits choose the place (see core/hash_index.h). Tables only grow:
- * generation g has 2^(first_log2 + g) entries; the newest is looked up first.
+ * generation g has
+ * 2^(first_log2 + ARENA_HASH_GROWTH_LOG2(g)) entries; the newest is looked up first.
  */
 #define ARENA_STACK_ID_BITS 20u
 #define ARENA_NODE_ID_BITS 24u
@@ -415,6 +416,9 @@ _Static_assert(ARENA_NODES_MAX == 1u << ARENA_NODE_ID_BITS, "an entry holds any 
 #define ARENA_STACK_HASH_FIRST_LOG2 9u  /* 4 KiB: small programs touch one page */
 #define ARENA_PREFIX_HASH_FIRST_LOG2 10u
 #define ARENA_HASH_GENERATIONS 16u
+/* What is not there is looked for in all generations, so let there be few, and the older
+ * ones small: 1, 8, 64, 512 times the first one, then twice the one before. */
+#define ARENA_HASH_GROWTH_LOG2(generation) ((generation) < 3 ? 3 * (generation) : 6 + (generation))
 struct arena_hash_table {
     _Atomic uint32_t generations;                  /* count of valid entries below */
     _Atomic uint32_t used[ARENA_HASH_GENERATIONS]; /* entries filled; atomic add */

@@ -171,24 +171,27 @@ static void thread_reset(struct capture_thread *thread)
 
 #define INTERN_AGAIN UINT32_MAX /* ids are below ARENA_STACKS_MAX */
 
-/* Interns frames[0..count), of which the modules of frames[0..unnoted) may not be in the
- * table yet. Returns its id, or INTERN_AGAIN when the modules turned out to have changed:
+/* Interns frames[0..count), of which frames[unnoted..count) were part of another stack that
+ * was interned: their modules and nodes are known. Returns its id, or INTERN_AGAIN when the modules turned out to have changed:
  * the frames may be wrong then. */
 static uint32_t stack_intern(struct capture_frame *frames, uint32_t count, uint32_t unnoted,
                              uint32_t flags)
 {
     uint64_t seed = atomic_load_explicit(&capture.seed, memory_order_relaxed);
+    uint64_t hash = 0;
+    for (uint32_t i = count; i-- > 0;) {
+        hash = kept_hash_extend(hash, frames[i].pc);
+        frames[i].hash = hash_finish(hash, flags);
+        if (i <= unnoted) {
+            hash_index_prefetch(&capture.stacks.prefixes, frames[i].hash);
+        }
+    }
     uint32_t epoch = module_table_note(&capture.modules, frames, unnoted);
     if (seed != seed_of_epoch(epoch)) {
         rules_renew(epoch);
         return INTERN_AGAIN;
     }
-    uint64_t hash = 0;
-    for (uint32_t i = count; i-- > 0;) {
-        hash = kept_hash_extend(hash, frames[i].pc);
-        frames[i].hash = hash_finish(hash, flags);
-    }
-    uint32_t id = stack_table_insert(&capture.stacks, frames, count, flags, epoch);
+    uint32_t id = stack_table_insert_above(&capture.stacks, frames, count, unnoted, flags, epoch);
     if (id != 0 && (flags & ARENA_STACK_APPROXIMATE) != 0) {
         atomic_fetch_add_explicit(&capture.process->approximate_stacks, 1, memory_order_relaxed);
     }
@@ -395,6 +398,22 @@ static uint32_t frames_verify(const struct kept_stack *stack, uint32_t top)
     return word == low - 1 ? UINT32_MAX : frame_of_word(stack, top, word);
 }
 
+/* Begins to fetch the table's entry for what the stack is if frames[top] and all further
+ * out are unchanged: that memory is seldom in a cache, and the proof takes as long. */
+static void identity_prefetch(const struct kept_stack *stack, uint32_t top)
+{
+    uint64_t hash = stack->frames[top].hash;
+    uint32_t walked = stack->walked_count;
+    if (stack->frames[top].guesses != 0 || top + walked >= capture.depth_max
+        || (walked == 0 && stack->frames[top].id != 0)) {
+        return;
+    }
+    while (walked-- > 0) {
+        hash = kept_hash_extend(hash, stack->walked[walked].state.pc);
+    }
+    hash_index_prefetch(&capture.stacks.stacks, hash_finish(hash, 0));
+}
+
 /* Walks from `state` until it meets the kept frames and they hold. Fills in
  * stack->walked and *base, the number of kept frames that stay. */
 static enum unwind_outcome stack_walk(struct capture_thread *thread, struct unwind_state state,
@@ -411,6 +430,7 @@ static enum unwind_outcome stack_walk(struct capture_thread *thread, struct unwi
             kept--;
         }
         if (kept > 0 && frame_is_here(&frames[kept - 1], &state)) {
+            identity_prefetch(stack, kept - 1);
             uint32_t changed = frames_verify(stack, kept - 1);
             if (LIKELY(changed == UINT32_MAX)) {
                 *base = kept;

@@ -14,9 +14,14 @@ struct hash_table {
     uint32_t log2;
 };
 
+static uint32_t generation_log2(const struct hash_index *index, uint32_t generation)
+{
+    return index->first_log2 + ARENA_HASH_GROWTH_LOG2(generation);
+}
+
 static struct hash_table hash_table_at(const struct hash_index *index, uint32_t generation)
 {
-    struct hash_table table = {NULL, index->first_log2 + generation};
+    struct hash_table table = {NULL, generation_log2(index, generation)};
     uint64_t offset = atomic_load_explicit(&index->shared->table[generation], memory_order_acquire);
     if (offset % ARENA_CACHE_LINE == 0) {
         table.entries = arena_at(&index->arena, offset, sizeof(uint64_t) << table.log2);
@@ -129,7 +134,7 @@ static int hash_index_grow(struct hash_index *index, uint32_t generation)
         return -1;
     }
     struct arena_hash_table *shared = index->shared;
-    uint64_t bytes = sizeof(uint64_t) << (index->first_log2 + generation);
+    uint64_t bytes = sizeof(uint64_t) << generation_log2(index, generation);
     uint64_t offset = atomic_load_explicit(&shared->table[generation], memory_order_acquire);
     if (offset == 0) {
         uint64_t fresh = arena_extent_new(&index->arena, bytes);

@@ -3,7 +3,7 @@
  *
  * Open addressing with linear probing over 8-byte entries (arena/layout.h), so that a
  * look-up mostly touches one cache line and one compare-and-swap inserts. It starts as
- * small as a page and grows by adding a table of twice the size; entries of older
+ * small as a page and grows by adding a table of eight times the size (later: twice); entries of older
  * tables move up when they are next asked for.
  *
  *     newest ----> generation 2  [ . . h . h . . . . h . . . h . . ]   looked up first
@@ -51,6 +51,14 @@ static inline size_t hash_index_place(uint64_t hash, uint32_t shift)
     /* The odd constant nearest to 2^64 / golden ratio spreads hashes whose high bits
      * are poor. */
     return (size_t)((hash * UINT64_C(0x9e3779b97f4a7c15)) >> shift);
+}
+
+/* Begins to fetch the memory that a look-up of `hash` reads. */
+static inline void hash_index_prefetch(struct hash_index *index, uint64_t hash)
+{
+    uintptr_t newest = atomic_load_explicit(&index->newest, memory_order_acquire);
+    const uint64_t *entries = (const uint64_t *)(newest & ~(uintptr_t)63);
+    __builtin_prefetch(&entries[hash_index_place(hash, newest & 63)]);
 }
 
 /* Returns the id that was put under `hash`, or 0. id_bits is that of the index: passed

@@ -91,17 +91,43 @@ static uint32_t nodes_add(struct stack_table *table, const struct capture_frame 
     return parent;
 }
 
+/* Returns the count of innermost frames that have no node yet; *node is that of the rest.
+ * Asking for what is not there is dear, so where the known part is expected to begin at
+ * `known` the search goes inwards from there. */
+static uint32_t fresh_count(struct stack_table *table, const struct capture_frame *frames,
+                            uint32_t depth, uint32_t known, uint32_t *node)
+{
+    uint32_t fresh = known;
+    uint32_t inner;
+    if (known < depth && (*node = node_find(table, &frames[known])) != 0) {
+        while (fresh > 0 && (inner = node_find(table, &frames[fresh - 1])) != 0) {
+            *node = inner;
+            fresh--;
+        }
+        return fresh;
+    }
+    fresh = 0;
+    *node = 0;
+    while (fresh < depth && (*node = node_find(table, &frames[fresh])) == 0) {
+        fresh++;
+    }
+    return fresh;
+}
+
 uint32_t stack_table_insert(struct stack_table *table, const struct capture_frame *frames,
                             uint32_t depth, uint32_t flags, uint32_t epoch)
+{
+    return stack_table_insert_above(table, frames, depth, depth, flags, epoch);
+}
+
+uint32_t stack_table_insert_above(struct stack_table *table, const struct capture_frame *frames,
+                                  uint32_t depth, uint32_t known, uint32_t flags, uint32_t epoch)
 {
     if (depth == 0 || depth > STACK_DEPTH_MAX) {
         return 0;
     }
-    uint32_t fresh = 0; /* frames[0..fresh) have no node yet */
-    uint32_t leaf = 0;
-    while (fresh < depth && (leaf = node_find(table, &frames[fresh])) == 0) {
-        fresh++;
-    }
+    uint32_t leaf;
+    uint32_t fresh = fresh_count(table, frames, depth, known, &leaf);
     if (fresh > 0 && (leaf = nodes_add(table, frames, fresh, leaf)) == 0) {
         return 0;
     }

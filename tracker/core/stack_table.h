@@ -47,6 +47,12 @@ static inline uint32_t stack_table_find(struct stack_table *table, uint64_t hash
 uint32_t stack_table_insert(struct stack_table *table, const struct capture_frame *frames,
                             uint32_t depth, uint32_t flags, uint32_t epoch);
 
+/* The same where frames[known..depth) are expected to be in the table as the outer part of
+ * other stacks: a hint that saves the search for where the known part begins. known is at
+ * most depth. */
+uint32_t stack_table_insert_above(struct stack_table *table, const struct capture_frame *frames,
+                                  uint32_t depth, uint32_t known, uint32_t flags, uint32_t epoch);
+
 /*
  * From outside (as all below). Returns the end of the ids handed out so far: read
  * stacks 1 .. end-1; ids whose process was killed in the middle stay unknown.
