@@ -449,13 +449,14 @@ static enum unwind_outcome stack_walk(struct capture_thread *thread, struct unwi
     return outcome_is_step(outcome) ? UNWIND_STEPPED : outcome;
 }
 
-static struct memo_entry *memo_slot(const struct capture_thread *thread,
-                                    const struct capture_origin *origin)
+/* `turn` is 0, or the word that was read where another entry of this origin expected
+ * something else: so stacks that differ further out only have entries of their own. */
+static inline struct memo_entry *memo_slot(const struct capture_thread *thread,
+                                           const struct capture_origin *origin, uintptr_t turn)
 {
-    uint64_t key = (origin->pc ^ (origin->cfa << 7)) * UINT64_C(0x9e3779b97f4a7c15);
-    return &thread->memo[key >> 56];
+    uint64_t key = (origin->pc ^ (origin->cfa << 7)) + turn * UINT64_C(0xff51afd7ed558ccd);
+    return &thread->memo[(key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - MEMO_LOG2)];
 }
-_Static_assert(MEMO_ENTRIES == 256, "memo_slot takes eight bits");
 
 /* Called for each miss: switches the memo off where it hits less than half the time. */
 static bool memo_is_worthwhile(struct capture_thread *thread)
@@ -474,16 +475,15 @@ static bool memo_is_worthwhile(struct capture_thread *thread)
     return is_good;
 }
 
-static void memo_store(struct capture_thread *thread, const struct capture_origin *origin,
-                       uint32_t low, uint32_t id)
+static void memo_store(struct capture_thread *thread, struct memo_entry *entry,
+                       const struct capture_origin *origin, uint32_t low, uint32_t id)
 {
     const struct kept_stack *stack = &thread->stack;
     const struct kept_frame *top = &stack->frames[stack->count - 1];
     uint32_t count = top->words_end - low;
-    if (!memo_is_on(thread) || !memo_is_worthwhile(thread) || count > MEMO_WORDS || id == 0) {
+    if (!memo_is_worthwhile(thread) || count > MEMO_WORDS) {
         return;
     }
-    struct memo_entry *entry = memo_slot(thread, origin);
     *(volatile uintptr_t *)&entry->pc = 0;
     signal_fence();
     entry->cfa = origin->cfa;
@@ -498,22 +498,29 @@ static void memo_store(struct capture_thread *thread, const struct capture_origi
     *(volatile uintptr_t *)&entry->pc = origin->pc;
 }
 
-/* Returns the id, or 0 for a miss. */
+/* Returns the id, or 0 for a miss; then *entry is where the stack should be stored. */
 UNWIND_READS_STACKS static inline uint32_t memo_find(const struct capture_thread *thread,
-                                                     const struct capture_origin *origin)
+                                                     const struct capture_origin *origin,
+                                                     struct memo_entry **entry)
 {
-    const struct memo_entry *entry = memo_slot(thread, origin);
-    if (entry->pc != origin->pc || entry->cfa != origin->cfa
-        || (entry->needs_rbp && entry->bp != origin->rbp)) {
-        return 0;
-    }
-    const struct kept_word *end = entry->words + entry->word_count;
-    for (const struct kept_word *word = entry->words; word < end; word++) {
-        if (UNLIKELY(unwind_load(word->address) != word->value)) {
+    uintptr_t turn = 0;
+    for (unsigned way = 0; way < MEMO_WAYS; way++) {
+        struct memo_entry *candidate = memo_slot(thread, origin, turn);
+        *entry = candidate;
+        if (candidate->pc != origin->pc || candidate->cfa != origin->cfa
+            || (candidate->needs_rbp && candidate->bp != origin->rbp)) {
             return 0;
         }
+        const struct kept_word *end = candidate->words + candidate->word_count;
+        const struct kept_word *word = candidate->words;
+        while (word < end && LIKELY((turn = unwind_load(word->address)) == word->value)) {
+            word++;
+        }
+        if (LIKELY(word == end)) {
+            return candidate->id;
+        }
     }
-    return entry->id;
+    return 0;
 }
 
 /* The kept stack's top is the stack to name. */
@@ -568,8 +575,10 @@ static uint32_t words_low(const struct kept_stack *stack)
                : 0;
 }
 
+/* `entry` is where the memo wants the result, or NULL. */
 __attribute__((noinline)) static uint32_t incremental_capture(struct capture_thread *thread,
-                                                              const struct capture_origin *origin)
+                                                              const struct capture_origin *origin,
+                                                              struct memo_entry *entry)
 {
     struct kept_stack *stack = &thread->stack;
     struct unwind_state state = {origin->pc, origin->cfa, origin->rbp};
@@ -603,7 +612,9 @@ __attribute__((noinline)) static uint32_t incremental_capture(struct capture_thr
         stack->count = 0;
         return id;
     }
-    memo_store(thread, origin, words_low(stack), id);
+    if (entry != NULL && id != 0) {
+        memo_store(thread, entry, origin, words_low(stack), id);
+    }
     return id;
 }
 
@@ -652,9 +663,10 @@ uint32_t capture_stack(struct capture_thread *thread, const struct capture_origi
         sequence = thread->sequence + 1;
         thread->sequence = sequence;
         signal_fence();
-        id = memo_is_on(thread) ? memo_find(thread, origin) : 0;
+        struct memo_entry *entry = NULL;
+        id = memo_is_on(thread) ? memo_find(thread, origin, &entry) : 0;
         if (id == 0) {
-            id = incremental_capture(thread, origin);
+            id = incremental_capture(thread, origin, entry);
         }
         if (LIKELY(id != INTERN_AGAIN)) {
             break;

@@ -13,7 +13,9 @@
 
 /* Threads that allocate a few times do not pay for memo pages. */
 #define MEMO_FIRST_CAPTURE 128u
-#define MEMO_ENTRIES 256u
+#define MEMO_LOG2 8u
+#define MEMO_ENTRIES (1u << MEMO_LOG2)
+#define MEMO_WAYS 4u
 #define MEMO_WORDS 46u
 #define MEMO_PAUSE_CAPTURES 65536u
 #define MEMO_MISSES_MAX 512u
