@@ -160,10 +160,11 @@ static inline bool live_map_insert(uintptr_t address, const struct live_block *b
 }
 
 /* Returns the slot of the live (or, is_freed, released) block at this very address, or
- * NULL; its record goes to *record. */
+ * NULL; its record, or 0, goes to *record. */
 static inline _Atomic uint64_t *live_map_find(uintptr_t address, bool is_freed, uint64_t *record)
 {
     struct live_region *region = live_map_region_of(address);
+    *record = 0;
     if (region == NULL) {
         return NULL;
     }
