@@ -1,0 +1,400 @@
+/* Columns to structs, in the order of schema.sql. */
+#include "recording/reader_rows.h"
+
+#include <string.h>
+
+/* Reads columns from left to right. */
+struct cursor {
+    sqlite3_stmt *statement;
+    int column;
+};
+
+static int64_t next_int(struct cursor *cursor)
+{
+    int column = cursor->column++;
+    if (sqlite3_column_type(cursor->statement, column) == SQLITE_NULL) {
+        return RECORDING_UNKNOWN;
+    }
+    return sqlite3_column_int64(cursor->statement, column);
+}
+
+/* For counts: what is unknown or nonsense is none. */
+static int64_t next_count(struct cursor *cursor)
+{
+    int64_t value = next_int(cursor);
+    return value == RECORDING_UNKNOWN ? 0 : value;
+}
+
+static const char *next_text(struct cursor *cursor)
+{
+    return (const char *)sqlite3_column_text(cursor->statement, cursor->column++);
+}
+
+static void decode_process(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    struct recording_process *p = &row->process;
+    p->id = next_count(&c);
+    p->parent = next_int(&c);
+    p->image = next_count(&c);
+    int64_t start = next_count(&c);
+    p->start = start == RECORDING_START_FORK     ? RECORDING_START_FORK
+               : start == RECORDING_START_ATTACH ? RECORDING_START_ATTACH
+                                                 : RECORDING_START_EXEC;
+    p->pid = next_count(&c);
+    p->parent_pid = next_count(&c);
+    p->executable = next_text(&c);
+    p->working_directory = next_text(&c);
+    p->allocator = next_text(&c);
+    p->untracked_reason = next_text(&c);
+    p->arguments_are_cut = next_count(&c);
+    p->started_ns = next_count(&c);
+    p->ended_ns = next_int(&c);
+    p->exit_status = next_int(&c);
+    p->signal = next_int(&c);
+    p->was_replaced = next_count(&c);
+    p->live_bytes = next_count(&c);
+    p->live_blocks = next_count(&c);
+    p->peak_bytes = next_count(&c);
+    p->peak_blocks = next_count(&c);
+    p->peak_ns = next_count(&c);
+    p->peak_rss_bytes = next_int(&c);
+    p->cpu_user_ns = next_int(&c);
+    p->cpu_system_ns = next_int(&c);
+    p->threads = next_count(&c);
+    p->dropped_events = next_count(&c);
+    p->unknown_stacks = next_count(&c);
+    p->approximate_stacks = next_count(&c);
+    p->cut_stacks = next_count(&c);
+    p->cpu_samples_lost = next_count(&c);
+    p->errors_beyond_table = next_count(&c);
+    p->own_bytes = next_count(&c);
+    p->scan = next_text(&c);
+}
+
+static void decode_argument(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->argument.position = next_count(&c);
+    row->argument.value = next_text(&c);
+}
+
+static void decode_thread(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->thread.process = next_count(&c);
+    row->thread.thread = next_count(&c);
+    row->thread.tid = next_count(&c);
+    row->thread.name = next_text(&c);
+    row->thread.threads_served = next_count(&c);
+}
+
+static void decode_module(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->module.id = next_count(&c);
+    row->module.path = next_text(&c);
+    row->module.build_id = sqlite3_column_blob(statement, c.column);
+    row->module.build_id_bytes = (size_t)sqlite3_column_bytes(statement, c.column++);
+    row->module.kind = next_count(&c);
+    row->module.debug_info = next_text(&c);
+    row->module.hint = next_text(&c);
+}
+
+static void decode_mapping(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->mapping.image = next_count(&c);
+    row->mapping.module = next_count(&c);
+    row->mapping.start = (uint64_t)next_count(&c);
+    row->mapping.end = (uint64_t)next_count(&c);
+    row->mapping.load_bias = (uint64_t)next_count(&c);
+    row->mapping.epoch = next_count(&c);
+}
+
+static void decode_address(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->address.id = next_count(&c);
+    row->address.module = next_count(&c);
+    row->address.offset = (uint64_t)next_count(&c);
+    row->address.is_resolved = next_count(&c) != 0;
+}
+
+static void decode_node(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->node.image = next_count(&c);
+    row->node.node = next_count(&c);
+    row->node.parent = next_count(&c);
+    row->node.address = next_count(&c);
+}
+
+static void decode_stack(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->stack.image = next_count(&c);
+    row->stack.stack = next_count(&c);
+    row->stack.leaf = next_count(&c);
+    row->stack.depth = next_count(&c);
+    row->stack.flags = next_count(&c);
+}
+
+static void decode_site(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    struct recording_site *site = &row->site;
+    memset(site, 0, sizeof(*site));
+    site->process = next_count(&c);
+    site->stack = next_count(&c);
+    site->allocations = next_count(&c);
+    site->allocated_bytes = next_count(&c);
+    site->frees = next_count(&c);
+    site->freed_bytes = next_count(&c);
+    site->temporaries = next_count(&c);
+    site->peak_blocks = next_count(&c);
+    site->peak_bytes = next_count(&c);
+    site->inherited_blocks = next_count(&c);
+    site->inherited_bytes = next_count(&c);
+}
+
+static void decode_lifetime(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->lifetime.stack = next_count(&c);
+    row->lifetime.bucket = next_count(&c);
+    row->lifetime.frees = next_count(&c);
+}
+
+static void decode_cpu(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->cpu.process = next_count(&c);
+    row->cpu.thread = next_count(&c);
+    row->cpu.stack = next_count(&c);
+    row->cpu.samples = next_count(&c);
+    row->cpu.allocator_samples = next_count(&c);
+}
+
+static void decode_defect(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    struct recording_defect *defect = &row->defect;
+    defect->process = next_count(&c);
+    int64_t kind = next_count(&c);
+    defect->kind = kind == RECORDING_DOUBLE_FREE    ? RECORDING_DOUBLE_FREE
+                   : kind == RECORDING_INVALID_FREE ? RECORDING_INVALID_FREE
+                                                    : RECORDING_MISMATCHED_FREE;
+    defect->release_stack = next_count(&c);
+    defect->allocation_stack = next_count(&c);
+    defect->allocated_as = next_text(&c);
+    defect->released_as = next_text(&c);
+    defect->count = next_count(&c);
+    defect->address = (uint64_t)next_count(&c);
+}
+
+static void decode_snapshot(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->snapshot.snapshot = next_count(&c);
+    row->snapshot.time_ns = next_count(&c);
+    row->snapshot.label = next_text(&c);
+    row->snapshot.cause = next_text(&c);
+}
+
+static void decode_snapshot_process(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->snapshot_process.snapshot = next_count(&c);
+    row->snapshot_process.process = next_count(&c);
+    row->snapshot_process.live_bytes = next_count(&c);
+    row->snapshot_process.live_blocks = next_count(&c);
+    row->snapshot_process.allocations = next_count(&c);
+    row->snapshot_process.rss_bytes = next_int(&c);
+}
+
+static void decode_snapshot_site(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    struct recording_snapshot_site *site = &row->snapshot_site;
+    site->snapshot = next_count(&c);
+    site->process = next_count(&c);
+    site->stack = next_count(&c);
+    site->allocations = next_count(&c);
+    site->allocated_bytes = next_count(&c);
+    site->frees = next_count(&c);
+    site->freed_bytes = next_count(&c);
+    site->temporaries = next_count(&c);
+}
+
+static void decode_point(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    struct recording_point *point = &row->point;
+    point->process = next_count(&c);
+    point->time_ns = next_count(&c);
+    point->live_bytes = next_count(&c);
+    point->live_min_bytes = next_count(&c);
+    point->live_max_bytes = next_count(&c);
+    point->live_blocks = next_count(&c);
+    point->rss_bytes = next_int(&c);
+    point->allocations = next_count(&c);
+    point->cpu_ns = next_int(&c);
+    point->allocator_allocated_bytes = next_int(&c);
+    point->allocator_active_bytes = next_int(&c);
+    point->allocator_metadata_bytes = next_int(&c);
+    point->allocator_resident_bytes = next_int(&c);
+    point->allocator_retained_bytes = next_int(&c);
+}
+
+static void decode_census(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->census.census = next_count(&c);
+    row->census.process = next_count(&c);
+    row->census.snapshot = next_int(&c);
+    row->census.time_ns = next_count(&c);
+    row->census.is_final = next_count(&c) != 0;
+    row->census.scan = next_text(&c);
+    row->census.pause_ns = next_int(&c);
+    row->census.scan_ns = next_int(&c);
+    row->census.remark = next_text(&c);
+}
+
+static void decode_census_site(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    struct recording_census_site *site = &row->census_site;
+    site->census = next_count(&c);
+    site->stack = next_count(&c);
+    for (size_t i = 0; i < RECORDING_LEAK_CLASSES; i++) {
+        site->blocks[i] = next_count(&c);
+        site->bytes[i] = next_count(&c);
+    }
+    site->led_blocks = next_count(&c);
+    site->led_bytes = next_count(&c);
+    site->oldest_ns = next_int(&c);
+    site->retained_bytes = next_int(&c);
+    site->pinned_pages = next_int(&c);
+    site->pinned_bytes = next_int(&c);
+}
+
+static enum recording_holder_kind holder_kind_of(int64_t kind)
+{
+    return kind >= RECORDING_HOLDER_GLOBAL && kind <= RECORDING_HOLDER_SITE
+               ? (enum recording_holder_kind)kind
+               : RECORDING_HOLDER_MAPPING;
+}
+
+static void decode_holder(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->holder.census = next_count(&c);
+    row->holder.stack = next_count(&c);
+    row->holder.chain = next_count(&c);
+    row->holder.step = next_count(&c);
+    row->holder.kind = holder_kind_of(next_count(&c));
+    row->holder.holder_stack = next_count(&c);
+    row->holder.address = next_count(&c);
+    row->holder.text = next_text(&c);
+    row->holder.blocks = next_count(&c);
+    row->holder.bytes = next_count(&c);
+}
+
+static void decode_ledger(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->ledger.snapshot = next_count(&c);
+    row->ledger.process = next_count(&c);
+    row->ledger.item = next_text(&c);
+    row->ledger.bytes = next_count(&c);
+}
+
+static void decode_suppression(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->suppression.origin = next_text(&c);
+    row->suppression.text = next_text(&c);
+}
+
+static void decode_function(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->function.id = next_count(&c);
+    row->function.name = next_text(&c);
+    row->function.linkage_name = next_text(&c);
+    row->function.line = next_count(&c);
+}
+
+static void decode_file(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->file.id = next_count(&c);
+    row->file.path = next_text(&c);
+}
+
+static void decode_symbol(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->symbol.address = next_count(&c);
+    row->symbol.depth = next_count(&c);
+    row->symbol.function = next_count(&c);
+    row->symbol.file = next_count(&c);
+    row->symbol.line = next_count(&c);
+    row->symbol.is_inlined = next_count(&c) != 0;
+}
+
+static void decode_source_line(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    row->source_line.file = next_count(&c);
+    row->source_line.line = next_count(&c);
+    row->source_line.text = next_text(&c);
+}
+
+const struct reader_table reader_tables[RECORDING_TABLES] = {
+    [RECORDING_TABLE_PROCESS] = {"SELECT * FROM process ORDER BY id", decode_process},
+    [RECORDING_TABLE_ARGUMENT] =
+        {"SELECT position, value FROM process_argument WHERE process = ? ORDER BY position",
+         decode_argument},
+    [RECORDING_TABLE_THREAD] = {"SELECT * FROM thread WHERE process = ? ORDER BY thread",
+                                decode_thread},
+    [RECORDING_TABLE_MODULE] = {"SELECT * FROM module ORDER BY id", decode_module},
+    [RECORDING_TABLE_MAPPING] = {"SELECT * FROM mapping", decode_mapping},
+    [RECORDING_TABLE_ADDRESS] = {"SELECT * FROM address ORDER BY id", decode_address},
+    [RECORDING_TABLE_NODE] = {"SELECT * FROM node WHERE image = ? ORDER BY node", decode_node},
+    [RECORDING_TABLE_STACK] = {"SELECT * FROM stack WHERE image = ? ORDER BY stack", decode_stack},
+    [RECORDING_TABLE_SITE] = {"SELECT * FROM site WHERE process = ? ORDER BY stack", decode_site},
+    [RECORDING_TABLE_LIFETIME] = {"SELECT stack, bucket, frees FROM site_lifetime "
+                                  "WHERE process = ? ORDER BY stack, bucket",
+                                  decode_lifetime},
+    [RECORDING_TABLE_CPU] = {"SELECT * FROM cpu WHERE process = ? ORDER BY thread, stack",
+                             decode_cpu},
+    [RECORDING_TABLE_DEFECT] = {"SELECT * FROM defect WHERE process = ? "
+                                "ORDER BY kind, release_stack, allocation_stack",
+                                decode_defect},
+    [RECORDING_TABLE_SNAPSHOT] = {"SELECT * FROM snapshot ORDER BY snapshot", decode_snapshot},
+    [RECORDING_TABLE_SNAPSHOT_PROCESS] =
+        {"SELECT * FROM snapshot_process WHERE process = ? ORDER BY snapshot",
+         decode_snapshot_process},
+    [RECORDING_TABLE_SNAPSHOT_SITE] =
+        {"SELECT * FROM snapshot_site WHERE process = ? ORDER BY snapshot, stack",
+         decode_snapshot_site},
+    [RECORDING_TABLE_POINT] = {"SELECT * FROM point WHERE process = ? ORDER BY time_ns",
+                               decode_point},
+    [RECORDING_TABLE_CENSUS] = {"SELECT * FROM census WHERE process = ? ORDER BY census",
+                                decode_census},
+    [RECORDING_TABLE_CENSUS_SITE] = {"SELECT * FROM census_site WHERE census = ? ORDER BY stack",
+                                     decode_census_site},
+    [RECORDING_TABLE_HOLDER] = {"SELECT * FROM holder WHERE census = ? ORDER BY stack, chain, step",
+                                decode_holder},
+    [RECORDING_TABLE_LEDGER] = {"SELECT * FROM ledger WHERE process = ? ORDER BY snapshot, item",
+                                decode_ledger},
+    [RECORDING_TABLE_SUPPRESSION] = {"SELECT origin, text FROM suppression ORDER BY position",
+                                     decode_suppression},
+    [RECORDING_TABLE_FUNCTION] = {"SELECT * FROM function ORDER BY id", decode_function},
+    [RECORDING_TABLE_FILE] = {"SELECT * FROM file ORDER BY id", decode_file},
+    [RECORDING_TABLE_SYMBOL] = {"SELECT * FROM symbol ORDER BY address, depth", decode_symbol},
+    [RECORDING_TABLE_SOURCE_LINE] = {"SELECT * FROM source_line ORDER BY file, line",
+                                     decode_source_line},
+};
