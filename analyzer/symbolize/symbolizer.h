@@ -103,16 +103,16 @@ void symbolizer_module_close(struct symbolizer_module *module);
 
 /* What stood in the way of better names. Bits; several may hold. */
 enum symbolizer_note {
-    SYMBOLIZER_NOTE_FILE_MISSING = 1 << 0,     /* no such file (any more), or unreadable */
-    SYMBOLIZER_NOTE_FILE_DAMAGED = 1 << 1,     /* not an ELF file for this machine */
-    SYMBOLIZER_NOTE_BUILD_ID_DIFFERS = 1 << 2, /* the file was replaced since */
-    SYMBOLIZER_NOTE_NO_DEBUG = 1 << 3,         /* no debug information anywhere */
-    SYMBOLIZER_NOTE_NO_SYMBOLS = 1 << 4,       /* not even a symbol table */
-    SYMBOLIZER_NOTE_DEBUG_DAMAGED = 1 << 5,    /* libdw refuses it, or it contradicts itself */
-    SYMBOLIZER_NOTE_DEBUG_COMPRESSED = 1 << 6, /* in a way that cannot be read here */
-    SYMBOLIZER_NOTE_SPLIT_MISSING = 1 << 7,    /* .dwo or .dwp files not found */
+    SYMBOLIZER_NOTE_FILE_MISSING = 1 << 0,      /* no such file (any more), or unreadable */
+    SYMBOLIZER_NOTE_FILE_DAMAGED = 1 << 1,      /* not an ELF file for this machine */
+    SYMBOLIZER_NOTE_BUILD_ID_DIFFERS = 1 << 2,  /* the file was replaced since */
+    SYMBOLIZER_NOTE_NO_DEBUG = 1 << 3,          /* no debug information anywhere */
+    SYMBOLIZER_NOTE_NO_SYMBOLS = 1 << 4,        /* not even a symbol table */
+    SYMBOLIZER_NOTE_DEBUG_DAMAGED = 1 << 5,     /* libdw refuses it, or it contradicts itself */
+    SYMBOLIZER_NOTE_DEBUG_COMPRESSED = 1 << 6,  /* in a way that cannot be read here */
+    SYMBOLIZER_NOTE_SPLIT_MISSING = 1 << 7,     /* .dwo or .dwp files not found */
     SYMBOLIZER_NOTE_ALTERNATE_MISSING = 1 << 8, /* the file that dwz shares names in */
-    SYMBOLIZER_NOTE_DEBUGINFOD_FAILED = 1 << 9 /* asked, but no answer in time */
+    SYMBOLIZER_NOTE_DEBUGINFOD_FAILED = 1 << 9  /* asked, but no answer in time */
 };
 
 /* The bits found so far: some show up only when addresses are resolved. */

@@ -1,0 +1,31 @@
+/*
+ * report/place.h - frames, locations and stacks in documents and trees: one form for all
+ * reports.
+ *
+ * Context: analyzer.
+ */
+#ifndef MEMTRACK_REPORT_PLACE_H
+#define MEMTRACK_REPORT_PLACE_H
+
+#include "model/model.h"
+#include "report/document.h"
+#include "report/tree.h"
+
+/* Copies a frame into the document's terms; its texts stay the model's. */
+struct report_frame place_frame(const struct model_frame *frame);
+
+/* The stack's location, in the document's region; NULL for the empty stack. */
+const struct report_frame *place_location(struct report_document *document,
+                                          const struct model_stack *stack);
+
+/* All frames of a stack, innermost first, as row->frames. */
+void place_set_frames(struct report_document *document, const struct model *model,
+                      const struct model_stack *stack, struct report_row *row);
+
+/* "stack": [...] and "location": {...} of the contract. stack NULL: [] and nulls. */
+void place_write_stack(struct report_tree *tree, const char *key, const struct model *model,
+                       const struct model_stack *stack);
+void place_write_location(struct report_tree *tree, const char *key,
+                          const struct model_stack *stack);
+
+#endif

@@ -1,0 +1,704 @@
+#include "report/run_report.h"
+
+#include "report/place.h"
+#include "report/quantity.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RUN_TREE_ROWS_MAX 40u
+
+struct run_maker {
+    struct report_document *document;
+    const struct summary *summary;
+    const struct model *model;
+    const struct model_process *process;
+    const struct run_report_options *options;
+    uint32_t *numbers; /* by stack id: the number under which a site was shown; 0: not yet */
+    uint32_t number_last;
+};
+
+static double run_share(int64_t part, int64_t whole)
+{
+    return whole > 0 ? 100.0 * (double)part / (double)whole : 0;
+}
+
+static bool run_has_command(const struct run_maker *maker, const char *name)
+{
+    return maker->options->has_command == NULL || maker->options->has_command(name);
+}
+
+static bool run_is_peak(const struct run_maker *maker)
+{
+    return maker->model->selector.state == MODEL_STATE_PEAK;
+}
+
+/* "at the end", "at the peak", "in snapshot 3 (4.20 s)". */
+static const char *run_state_name(const struct run_maker *maker)
+{
+    const struct model_snapshot *snapshot = maker->model->state_snapshot;
+    struct region *region = maker->document->region;
+    if (run_is_peak(maker)) {
+        return "at the peak";
+    }
+    if (snapshot == NULL) {
+        return maker->process->row.ended_ns == RECORDING_UNKNOWN ? "when last seen" : "at the end";
+    }
+    const char *label = snapshot->label;
+    return region_format(region, "in snapshot %lld (%s%s%s)", (long long)snapshot->index,
+                         label != NULL ? label : "", label != NULL ? ", " : "",
+                         quantity_seconds((double)snapshot->time_ns / 1e9).text);
+}
+
+/* ---- head ---------------------------------------------------------------- */
+
+static const char *run_command_line(struct region *region, const struct model_process *process)
+{
+    if (process->argument_count == 0) {
+        return process->row.executable;
+    }
+    size_t length = 1;
+    for (size_t i = 0; i < process->argument_count; i++) {
+        length += strlen(process->arguments[i]) + 1;
+    }
+    char *line = region_alloc(region, length);
+    char *at = line;
+    for (size_t i = 0; i < process->argument_count; i++) {
+        at = stpcpy(at, process->arguments[i]);
+        if (i + 1 < process->argument_count) {
+            *at++ = ' ';
+        }
+    }
+    return line;
+}
+
+static const char *run_end_text(const struct run_maker *maker)
+{
+    const struct recording_process *row = &maker->process->row;
+    struct region *region = maker->document->region;
+    if (row->signal != RECORDING_UNKNOWN) {
+        const char *name = sigabbrev_np((int)row->signal);
+        return region_format(region, "ended by signal %lld%s%s", (long long)row->signal,
+                             name != NULL ? " SIG" : "", name != NULL ? name : "");
+    }
+    if (row->was_replaced) {
+        return "replaced itself with another program (exec)";
+    }
+    if (row->exit_status != RECORDING_UNKNOWN) {
+        return region_format(region, "exit status %lld", (long long)row->exit_status);
+    }
+    return row->ended_ns == RECORDING_UNKNOWN ? "still ran when this was written"
+                                              : "how it ended is not known";
+}
+
+static const char *run_mode_text(const struct run_maker *maker)
+{
+    const struct recording_run *run = maker->model->run;
+    struct region *region = maker->document->region;
+    const char *sampling = run->sample_bytes == RECORDING_UNKNOWN || run->sample_bytes <= 0
+                               ? "every allocation"
+                               : region_format(region, "sampled, one per %s; numbers are estimates",
+                                               quantity_bytes(run->sample_bytes).text);
+    const char *cpu =
+        run->cpu_hz > 0 ? region_format(region, ", CPU at %lld Hz", (long long)run->cpu_hz) : "";
+    return region_format(region, "%s%s, stacks up to %lld frames", sampling, cpu,
+                         (long long)run->depth_max);
+}
+
+static void run_add_head(struct run_maker *maker)
+{
+    struct report_document *document = maker->document;
+    const struct recording_process *row = &maker->process->row;
+    report_add_title(document, "%s", run_command_line(document->region, maker->process));
+    struct report_item *facts = report_add_facts(document);
+    report_add_fact(document, facts, REPORT_PLAIN, "process", "pid %lld%s%s, ran %s, %s",
+                    (long long)row->pid, maker->model->run->host != NULL ? " on " : "",
+                    maker->model->run->host != NULL ? maker->model->run->host : "",
+                    quantity_seconds(maker->summary->seconds).text, run_end_text(maker));
+    report_add_fact(document, facts, REPORT_PLAIN, "recorded", "%s", run_mode_text(maker));
+    if (maker->model->state_snapshot != NULL || run_is_peak(maker)) {
+        report_add_fact(document, facts, REPORT_STRONG, "state", "%s", run_state_name(maker));
+    }
+    const char *damage = recording_reader_damage(maker->model->reader);
+    if (damage != NULL) {
+        report_add_fact(document, facts, REPORT_WARNING, "partial", "%s", damage);
+    }
+    if (row->untracked_reason != NULL) {
+        report_add_fact(document, facts, REPORT_BAD, "not tracked", "%s", row->untracked_reason);
+    }
+}
+
+static void run_add_totals(struct run_maker *maker)
+{
+    struct report_document *document = maker->document;
+    const struct model_totals *totals = &maker->process->totals;
+    const struct recording_process *row = &maker->process->row;
+    double seconds = maker->summary->seconds;
+    report_add_section(document, "Totals", NULL);
+    struct report_item *facts = report_add_facts(document);
+    report_add_fact(document, facts, REPORT_PLAIN, "allocated", "%s in %s allocations%s%s%s",
+                    quantity_bytes(totals->allocated_bytes).text,
+                    quantity_count(totals->allocations).text, seconds > 0.001 ? " (" : "",
+                    seconds > 0.001
+                        ? quantity_count((int64_t)((double)totals->allocations / seconds)).text
+                        : "",
+                    seconds > 0.001 ? " per second)" : "");
+    report_add_fact(document, facts, REPORT_PLAIN, "freed", "%s in %s frees",
+                    quantity_bytes(totals->freed_bytes).text, quantity_count(totals->frees).text);
+    report_add_fact(
+        document, facts, REPORT_STRONG, "peak", "%s in %s blocks after %s%s%s",
+        quantity_bytes(row->peak_bytes).text, quantity_count(row->peak_blocks).text,
+        quantity_seconds((double)(row->peak_ns - row->started_ns) / 1e9).text,
+        row->peak_rss_bytes != RECORDING_UNKNOWN ? "; resident at most " : "",
+        row->peak_rss_bytes != RECORDING_UNKNOWN ? quantity_bytes(row->peak_rss_bytes).text : "");
+    report_add_fact(document, facts, REPORT_STRONG, "live", "%s in %s blocks %s",
+                    quantity_bytes(totals->live_bytes).text,
+                    quantity_count(totals->live_blocks).text, run_state_name(maker));
+    report_add_fact(document, facts, REPORT_PLAIN, "temporary",
+                    "%s allocations (%s) were freed before the thread allocated again",
+                    quantity_count(totals->temporaries).text,
+                    quantity_percent(run_share(totals->temporaries, totals->allocations)).text);
+    if (totals->inherited_blocks != 0) {
+        report_add_fact(document, facts, REPORT_PLAIN, "inherited",
+                        "%s in %s blocks were live when it was forked",
+                        quantity_bytes(totals->inherited_bytes).text,
+                        quantity_count(totals->inherited_blocks).text);
+    }
+}
+
+/* ---- timeline ------------------------------------------------------------ */
+
+static void run_add_timeline(struct run_maker *maker)
+{
+    const struct model_process *process = maker->process;
+    if (process->point_count < 2) {
+        return;
+    }
+    struct report_document *document = maker->document;
+    report_add_section(document, "Timeline", "live bytes");
+    struct report_chart *chart = report_add_chart(document, "live", REPORT_BYTES);
+    struct report_chart_point *points =
+        region_alloc_array(document->region, process->point_count, sizeof(*points));
+    double start = (double)process->row.started_ns / 1e9;
+    for (size_t i = 0; i < process->point_count; i++) {
+        const struct recording_point *from = &process->points[i];
+        points[i].seconds = (double)from->time_ns / 1e9 - start;
+        points[i].low = (double)from->live_min_bytes;
+        points[i].high = (double)(from->live_max_bytes > from->live_bytes ? from->live_max_bytes
+                                                                          : from->live_bytes);
+    }
+    chart->points = points;
+    chart->point_count = process->point_count;
+    chart->start_seconds = 0;
+    chart->end_seconds = points[process->point_count - 1].seconds;
+    chart->mark_seconds = (double)process->row.peak_ns / 1e9 - start;
+    chart->mark_label = "peak";
+}
+
+/* ---- lists of sites ------------------------------------------------------ */
+
+/* Shows a site's stack at its first appearance, and where to find it later. */
+static void run_set_site(struct run_maker *maker, struct report_row *row,
+                         const struct model_site *site, size_t number_column, size_t place_column)
+{
+    uint32_t *number = &maker->numbers[site->stack->id];
+    bool is_new = *number == 0;
+    if (is_new) {
+        *number = ++maker->number_last;
+    }
+    report_set_integer(row, number_column, *number);
+    const struct report_frame *location = place_location(maker->document, site->stack);
+    if (location != NULL) {
+        report_set_place(row, place_column, location);
+    } else {
+        row->below = "no stack could be recorded";
+    }
+    if (is_new && maker->options->has_stacks) {
+        place_set_frames(maker->document, maker->model, site->stack, row);
+        if (maker->options->frames_max > 0 && row->frame_count > maker->options->frames_max) {
+            size_t hidden = row->frame_count - maker->options->frames_max;
+            row->frame_count = maker->options->frames_max;
+            row->below =
+                region_format(maker->document->region, "... %zu more, shown by --wide", hidden);
+        } else if (site->stack->is_cut) {
+            row->below = "... cut: deeper than the frames kept, see --depth";
+        }
+    }
+}
+
+static void run_add_rest(struct run_maker *maker, const struct summary_ranking *ranking,
+                         const char *command)
+{
+    if (ranking->count > maker->options->top) {
+        report_add_paragraph(maker->document, "%zu more sites; %s",
+                             ranking->count - maker->options->top, command);
+    }
+}
+
+static size_t run_rows(const struct run_maker *maker, const struct summary_ranking *ranking)
+{
+    return ranking->count < maker->options->top ? ranking->count : maker->options->top;
+}
+
+static void run_add_peak(struct run_maker *maker)
+{
+    static const struct report_column columns[] = {{"", "number", REPORT_COUNT},
+                                                   {"bytes", "peak_bytes", REPORT_BYTES},
+                                                   {"share", "share", REPORT_PERCENT},
+                                                   {"blocks", "peak_blocks", REPORT_COUNT},
+                                                   {"allocated by", "location", REPORT_PLACE}};
+    const struct summary_ranking *ranking = &maker->summary->rankings[SUMMARY_PEAK];
+    if (ranking->count == 0) {
+        return;
+    }
+    struct region *region = maker->document->region;
+    report_add_section(maker->document, "The peak and who made it up",
+                       region_format(region, "%s after %s", quantity_bytes(ranking->total).text,
+                                     quantity_seconds((double)(maker->process->row.peak_ns
+                                                               - maker->process->row.started_ns)
+                                                      / 1e9)
+                                         .text));
+    struct report_table *table = report_add_table(maker->document, columns, 5);
+    for (size_t i = 0; i < run_rows(maker, ranking); i++) {
+        const struct model_site *site = ranking->sites[i];
+        struct report_row *row = report_add_row(maker->document, table);
+        report_set_integer(row, 1, site->peak_bytes);
+        report_set_number(row, 2, run_share(site->peak_bytes, ranking->total));
+        report_set_integer(row, 3, site->peak_blocks);
+        run_set_site(maker, row, site, 0, 4);
+    }
+    run_add_rest(maker, ranking, "--top N shows more");
+}
+
+static void run_add_live(struct run_maker *maker)
+{
+    static const struct report_column columns[] = {{"", "number", REPORT_COUNT},
+                                                   {"bytes", "live_bytes", REPORT_BYTES},
+                                                   {"share", "share", REPORT_PERCENT},
+                                                   {"blocks", "live_blocks", REPORT_COUNT},
+                                                   {"allocated by", "location", REPORT_PLACE}};
+    const struct summary_ranking *ranking = &maker->summary->rankings[SUMMARY_LIVE];
+    if (ranking->count == 0 || run_is_peak(maker)) {
+        return;
+    }
+    struct region *region = maker->document->region;
+    report_add_section(
+        maker->document, "Held the most",
+        region_format(region, "%s %s", quantity_bytes(ranking->total).text, run_state_name(maker)));
+    struct report_table *table = report_add_table(maker->document, columns, 5);
+    for (size_t i = 0; i < run_rows(maker, ranking); i++) {
+        const struct model_site *site = ranking->sites[i];
+        struct report_row *row = report_add_row(maker->document, table);
+        report_set_integer(row, 1, site->live_bytes);
+        report_set_number(row, 2, run_share(site->live_bytes, ranking->total));
+        report_set_integer(row, 3, site->live_blocks);
+        run_set_site(maker, row, site, 0, 4);
+    }
+    run_add_rest(maker, ranking, "--top N shows more");
+}
+
+static void run_add_allocated(struct run_maker *maker)
+{
+    static const struct report_column columns[] = {
+        {"", "number", REPORT_COUNT},         {"bytes", "allocated_bytes", REPORT_BYTES},
+        {"share", "share", REPORT_PERCENT},   {"allocations", "allocations", REPORT_COUNT},
+        {"each", "mean_bytes", REPORT_BYTES}, {"allocated by", "location", REPORT_PLACE}};
+    const struct summary_ranking *ranking = &maker->summary->rankings[SUMMARY_ALLOCATED];
+    if (ranking->count == 0) {
+        return;
+    }
+    struct region *region = maker->document->region;
+    report_add_section(maker->document, "Allocated the most",
+                       region_format(region, "%s in all", quantity_bytes(ranking->total).text));
+    struct report_table *table = report_add_table(maker->document, columns, 6);
+    for (size_t i = 0; i < run_rows(maker, ranking); i++) {
+        const struct model_site *site = ranking->sites[i];
+        struct report_row *row = report_add_row(maker->document, table);
+        report_set_integer(row, 1, site->allocated_bytes);
+        report_set_number(row, 2, run_share(site->allocated_bytes, ranking->total));
+        report_set_integer(row, 3, site->allocations);
+        report_set_integer(row, 4,
+                           site->allocations > 0 ? site->allocated_bytes / site->allocations : 0);
+        run_set_site(maker, row, site, 0, 5);
+    }
+    run_add_rest(maker, ranking, "--top N shows more");
+}
+
+static void run_add_temporary(struct run_maker *maker)
+{
+    static const struct report_column columns[] = {
+        {"", "number", REPORT_COUNT},
+        {"temporary", "temporary_allocations", REPORT_COUNT},
+        {"of its own", "share", REPORT_PERCENT},
+        {"allocations", "allocations", REPORT_COUNT},
+        {"allocated by", "location", REPORT_PLACE}};
+    const struct summary_ranking *ranking = &maker->summary->rankings[SUMMARY_TEMPORARY];
+    if (ranking->count == 0) {
+        return;
+    }
+    struct region *region = maker->document->region;
+    report_add_section(
+        maker->document, "Churned the most",
+        region_format(region, "%s temporary allocations", quantity_count(ranking->total).text));
+    struct report_table *table = report_add_table(maker->document, columns, 5);
+    for (size_t i = 0; i < run_rows(maker, ranking); i++) {
+        const struct model_site *site = ranking->sites[i];
+        struct report_row *row = report_add_row(maker->document, table);
+        report_set_integer(row, 1, site->temporaries);
+        report_set_number(row, 2, run_share(site->temporaries, site->allocations));
+        report_set_integer(row, 3, site->allocations);
+        run_set_site(maker, row, site, 0, 4);
+    }
+    run_add_rest(maker, ranking, "--top N shows more");
+}
+
+/* ---- leaks and errors ---------------------------------------------------- */
+
+static const char *const run_class_names[RECORDING_LEAK_CLASSES] = {
+    "definite", "indirect", "possible", "reachable", "ignored"};
+static const char *const run_class_words[RECORDING_LEAK_CLASSES] = {
+    "nothing points to them", "held by definite ones alone", "only pointers into the middle",
+    "still pointed to", "the program asked to"};
+
+static void run_add_leak_sites(struct run_maker *maker)
+{
+    static const struct report_column columns[] = {{"", "number", REPORT_COUNT},
+                                                   {"bytes", "leaked_bytes", REPORT_BYTES},
+                                                   {"blocks", "leaked_blocks", REPORT_COUNT},
+                                                   {"class", "class", REPORT_TEXT},
+                                                   {"allocated by", "location", REPORT_PLACE}};
+    const struct summary_ranking *ranking = &maker->summary->rankings[SUMMARY_LEAKED];
+    if (ranking->count == 0) {
+        return;
+    }
+    struct report_table *table = report_add_table(maker->document, columns, 5);
+    for (size_t i = 0; i < run_rows(maker, ranking); i++) {
+        const struct model_site *site = ranking->sites[i];
+        struct report_row *row = report_add_row(maker->document, table);
+        report_set_integer(row, 1, summary_metric_of(site, SUMMARY_LEAKED));
+        report_set_integer(row, 2,
+                           site->leaks.blocks[RECORDING_LEAK_DEFINITE]
+                               + site->leaks.blocks[RECORDING_LEAK_INDIRECT]);
+        bool is_definite = site->leaks.blocks[RECORDING_LEAK_DEFINITE] > 0;
+        bool is_indirect = site->leaks.blocks[RECORDING_LEAK_INDIRECT] > 0;
+        report_set_text(row, 3,
+                        is_definite && is_indirect ? "both"
+                        : is_definite              ? "definite"
+                                                   : "indirect");
+        run_set_site(maker, row, site, 0, 4);
+    }
+    run_add_rest(maker, ranking, "--top N shows more");
+}
+
+static void run_add_leaks(struct run_maker *maker)
+{
+    const struct model_process *process = maker->process;
+    const char *scan = process->row.scan;
+    if (process->census == NULL) {
+        if (scan != NULL && strncmp(scan, "failed", 6) == 0) {
+            report_add_section(maker->document, "Leaks", NULL);
+            report_add_note(maker->document, REPORT_WARNING, "the scan %s", scan);
+        }
+        return;
+    }
+    report_add_section(maker->document, "Leaks", run_state_name(maker));
+    struct report_item *facts = report_add_facts(maker->document);
+    for (size_t i = 0; i < RECORDING_LEAK_CLASSES; i++) {
+        int64_t blocks = process->leaks.blocks[i];
+        bool is_leak = i == RECORDING_LEAK_DEFINITE || i == RECORDING_LEAK_INDIRECT;
+        if (blocks == 0 && i == RECORDING_LEAK_IGNORED) {
+            continue;
+        }
+        report_add_fact(maker->document, facts,
+                        is_leak && blocks > 0 ? REPORT_BAD
+                        : is_leak             ? REPORT_GOOD
+                                              : REPORT_PLAIN,
+                        run_class_names[i], "%s in %s blocks (%s)",
+                        quantity_bytes(process->leaks.bytes[i]).text, quantity_count(blocks).text,
+                        run_class_words[i]);
+    }
+    run_add_leak_sites(maker);
+    if (process->census->remark != NULL) {
+        report_add_note(maker->document, REPORT_WARNING, "%s", process->census->remark);
+    }
+}
+
+static const char *run_defect_name(enum recording_error_kind kind)
+{
+    switch (kind) {
+    case RECORDING_DOUBLE_FREE:
+        return "double free";
+    case RECORDING_INVALID_FREE:
+        return "invalid free";
+    case RECORDING_MISMATCHED_FREE:
+        return "mismatched free";
+    }
+    return "error";
+}
+
+static void run_add_defects(struct run_maker *maker)
+{
+    static const struct report_column columns[] = {{"count", "count", REPORT_COUNT},
+                                                   {"error", "error", REPORT_TEXT},
+                                                   {"where", "location", REPORT_PLACE}};
+    const struct model_process *process = maker->process;
+    if (process->defect_count == 0) {
+        return;
+    }
+    struct report_document *document = maker->document;
+    report_add_section(document, "Errors", "memory released wrongly");
+    struct report_table *table = report_add_table(document, columns, 3);
+    for (size_t i = 0; i < process->defect_count; i++) {
+        const struct model_defect *defect = &process->defects[i];
+        const char *name = run_defect_name(defect->kind);
+        if (defect->kind == RECORDING_MISMATCHED_FREE && defect->allocated_as[0] != '\0') {
+            name = region_format(document->region, "%s: %s, then %s", name, defect->allocated_as,
+                                 defect->released_as);
+        }
+        struct report_row *row = report_add_row(document, table);
+        report_set_integer(row, 0, defect->count);
+        report_set_text(row, 1, name);
+        row->cells[1].tone = REPORT_BAD;
+        report_set_place(row, 2, place_location(document, defect->release));
+        place_set_frames(document, maker->model, defect->release, row);
+        if (defect->allocation != NULL) {
+            struct report_row *from = report_add_row(document, table);
+            report_set_text(from, 1, "allocated by");
+            report_set_place(from, 2, place_location(document, defect->allocation));
+            place_set_frames(document, maker->model, defect->allocation, from);
+        }
+    }
+}
+
+/* ---- CPU ----------------------------------------------------------------- */
+
+static void run_add_cpu(struct run_maker *maker)
+{
+    static const struct report_column columns[] = {{"self", "self", REPORT_PERCENT},
+                                                   {"total", "total", REPORT_PERCENT},
+                                                   {"function", "function", REPORT_PLACE}};
+    const struct summary *summary = maker->summary;
+    if (summary->cpu_samples == 0) {
+        return;
+    }
+    struct report_document *document = maker->document;
+    int64_t hz = maker->model->run->cpu_hz;
+    report_add_section(
+        document, "CPU",
+        region_format(document->region, "%s samples%s%s", quantity_count(summary->cpu_samples).text,
+                      hz > 0 ? ", about " : "",
+                      hz > 0 ? quantity_seconds((double)summary->cpu_samples / (double)hz).text
+                             : ""));
+    struct report_table *table = report_add_table(document, columns, 3);
+    for (size_t i = 0; i < summary->function_count && i < maker->options->top; i++) {
+        const struct summary_function *function = &summary->functions[i];
+        struct report_frame *frame = region_alloc(document->region, sizeof(*frame));
+        *frame = (struct report_frame){.function = function->function, .file = function->file};
+        struct report_row *row = report_add_row(document, table);
+        report_set_number(row, 0, run_share(function->self, summary->cpu_samples));
+        report_set_number(row, 1, run_share(function->total, summary->cpu_samples));
+        report_set_place(row, 2, frame);
+    }
+}
+
+/* ---- processes ----------------------------------------------------------- */
+
+static void run_add_tree_row(struct run_maker *maker, struct report_table *table,
+                             const struct model_process *process, size_t depth)
+{
+    struct region *region = maker->document->region;
+    struct report_row *row = report_add_row(maker->document, table);
+    report_set_integer(row, 0, process->index);
+    report_set_integer(row, 1, process->row.pid);
+    report_set_integer(row, 2, process->totals.allocations);
+    report_set_integer(row, 3, process->row.peak_bytes);
+    report_set_integer(row, 4, process->totals.live_bytes);
+    const char *how = process->row.start == RECORDING_START_FORK     ? "fork "
+                      : process->row.start == RECORDING_START_ATTACH ? "attach "
+                                                                     : "";
+    report_set_text(row, 5,
+                    region_format(region, "%*s%s%s%s", (int)(2 * (depth < 16 ? depth : 16)), "",
+                                  how, run_command_line(region, process),
+                                  process == maker->process ? "   <- this report" : ""));
+    if (process == maker->process) {
+        row->cells[5].tone = REPORT_STRONG;
+    }
+}
+
+/* Children come after their parents in the model's order, so a walk by depth needs no
+ * recursion: a stack of positions does. */
+static void run_add_processes(struct run_maker *maker)
+{
+    static const struct report_column columns[] = {{"", "index", REPORT_COUNT},
+                                                   {"pid", "pid", REPORT_COUNT},
+                                                   {"allocations", "allocations", REPORT_COUNT},
+                                                   {"peak", "peak_bytes", REPORT_BYTES},
+                                                   {"live", "live_bytes", REPORT_BYTES},
+                                                   {"program", "program", REPORT_TEXT}};
+    const struct model *model = maker->model;
+    if (model->process_count < 2) {
+        return;
+    }
+    struct report_document *document = maker->document;
+    report_add_section(document, "Processes",
+                       region_format(document->region,
+                                     "%zu; choose one with --process PID or #INDEX",
+                                     model->process_count));
+    struct report_table *table = report_add_table(document, columns, 6);
+    size_t *next = calloc(model->process_count + 1, sizeof(*next));
+    const struct model_process **path = calloc(model->process_count + 1, sizeof(*path));
+    if (next == NULL || path == NULL) {
+        free(next);
+        free(path);
+        return;
+    }
+    size_t depth = 0;
+    size_t shown = 1;
+    path[0] = &model->processes[0];
+    run_add_tree_row(maker, table, path[0], 0);
+    while (shown < RUN_TREE_ROWS_MAX) {
+        const struct model_process *at = path[depth];
+        if (next[at->index] < at->child_count) {
+            path[depth + 1] = at->children[next[at->index]++];
+            depth++;
+            run_add_tree_row(maker, table, path[depth], depth);
+            shown++;
+        } else if (depth > 0) {
+            depth--;
+        } else {
+            break;
+        }
+    }
+    free(next);
+    free(path);
+    if (shown < model->process_count) {
+        report_add_paragraph(document, "%zu more processes; --format json has all",
+                             model->process_count - shown);
+    }
+}
+
+/* ---- what the reader should know ----------------------------------------- */
+
+static void run_add_count_note(struct run_maker *maker, int64_t count, const char *what)
+{
+    if (count > 0) {
+        report_add_note(maker->document, REPORT_WARNING, "%s %s", quantity_count(count).text, what);
+    }
+}
+
+/* The modules that cost the report most names. */
+static void run_add_hints(struct run_maker *maker)
+{
+    const struct model *model = maker->model;
+    size_t shown = 0;
+    for (size_t i = 1; i < model->module_count && shown < 3; i++) {
+        const struct model_module *module = &model->modules[i];
+        if (module->hint != NULL && module->kind == RECORDING_MODULE_PROGRAM
+            && module->addresses > 0) {
+            report_add_note(maker->document, REPORT_FAINT, "%s: %s", module->path, module->hint);
+            shown++;
+        } else if (module->hint == NULL && module->nameless * 2 > module->addresses
+                   && module->kind == RECORDING_MODULE_PROGRAM && module->addresses > 0) {
+            report_add_note(maker->document, REPORT_FAINT,
+                            "%s: %s of %s addresses have no function name; build it with -g, or "
+                            "install its debug symbols before recording",
+                            module->path, quantity_count(module->nameless).text,
+                            quantity_count(module->addresses).text);
+            shown++;
+        }
+    }
+}
+
+static void run_add_notes(struct run_maker *maker)
+{
+    const struct recording_process *row = &maker->process->row;
+    report_add_section(maker->document, "About this recording", NULL);
+    struct report_item *facts = report_add_facts(maker->document);
+    report_add_fact(maker->document, facts, REPORT_PLAIN, "file", "%s, by memtrack %s",
+                    maker->model->selector.path,
+                    maker->model->run->memtrack_version != NULL
+                        ? maker->model->run->memtrack_version
+                        : "of unknown version");
+    report_add_fact(maker->document, facts, REPORT_PLAIN, "allocator", "%s",
+                    row->allocator != NULL && row->allocator[0] != '\0' ? row->allocator
+                                                                        : "unknown");
+    report_add_fact(maker->document, facts, REPORT_PLAIN, "own memory",
+                    "%s of the process's memory were memtrack's",
+                    quantity_bytes(row->own_bytes).text);
+    report_add_fact(maker->document, facts, REPORT_PLAIN, "stacks", "%s distinct",
+                    quantity_count((int64_t)maker->process->site_count).text);
+    run_add_count_note(maker, row->dropped_events,
+                       "events could not be recorded, so totals are too low");
+    run_add_count_note(maker, row->unknown_stacks, "allocations have no stack");
+    run_add_count_note(maker, row->approximate_stacks,
+                       "stacks needed a guess where code has no unwind information");
+    run_add_count_note(maker, row->cut_stacks,
+                       "stacks were deeper than the frames kept; --depth keeps more");
+    run_add_count_note(maker, row->cpu_samples_lost, "CPU samples were lost");
+    run_add_count_note(maker, row->errors_beyond_table, "more errors found no room in the list");
+    const char *still_running = recording_reader_fact(maker->model->reader, "still_running");
+    if (still_running != NULL && strcmp(still_running, "0") != 0) {
+        report_add_note(maker->document, REPORT_WARNING,
+                        "%s descendants still run; their part is added when they end",
+                        still_running);
+    }
+    run_add_hints(maker);
+}
+
+static void run_suggest(struct run_maker *maker, const char *name, const char *arguments,
+                        const char *explanation)
+{
+    if (run_has_command(maker, name)) {
+        report_add_command(maker->document,
+                           region_format(maker->document->region, "memtrack %s %s%s", name,
+                                         maker->model->selector.path, arguments),
+                           explanation);
+    }
+}
+
+static void run_add_commands(struct run_maker *maker)
+{
+    report_add_section(maker->document, "Next", NULL);
+    if (maker->model->snapshot_count > 2) {
+        run_suggest(maker, "growth", "", "which sites keep growing");
+    }
+    if (maker->process->census != NULL) {
+        run_suggest(maker, "leaks", "", "leaks by class, and who holds what is left");
+    }
+    if (maker->summary->cpu_samples > 0) {
+        run_suggest(maker, "cpu", "", "where CPU time went");
+    }
+    if (maker->model->snapshot_count > 1 && !run_is_peak(maker)) {
+        run_suggest(maker, "report", "@peak", "the same at the moment of the peak");
+    }
+    run_suggest(maker, "report", " --top 30 --wide", "more sites, full stacks and names");
+    run_suggest(maker, "report", " --format json -o report.json", "everything, for a program");
+}
+
+struct report_document *run_report_make(const struct summary *summary,
+                                        const struct run_report_options *options)
+{
+    struct run_maker maker = {
+        .document = report_document_new(),
+        .summary = summary,
+        .model = summary->model,
+        .process = summary->process,
+        .options = options,
+    };
+    maker.numbers = region_alloc_array(maker.document->region, maker.model->stack_count + 1,
+                                       sizeof(*maker.numbers));
+    run_add_head(&maker);
+    run_add_totals(&maker);
+    run_add_timeline(&maker);
+    run_add_defects(&maker);
+    run_add_leaks(&maker);
+    run_add_peak(&maker);
+    run_add_live(&maker);
+    run_add_allocated(&maker);
+    run_add_temporary(&maker);
+    run_add_cpu(&maker);
+    run_add_processes(&maker);
+    run_add_notes(&maker);
+    run_add_commands(&maker);
+    return maker.document;
+}
