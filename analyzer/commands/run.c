@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "commands/report.h"
 #include "commands/run_options.h"
 #include "recording/writer.h"
 #include "symbolize/resolve_recording.h"
@@ -27,8 +28,10 @@ static int run_resolve(const char *recording, pid_t pid, bool is_complete,
     struct symbolizer *symbolizer = NULL;
     code = symbolizer_new(NULL, &symbolizer);
     if (code != 0) {
-        mt_error_set(error, code, MT_STATUS_FAILED, "%s: naming its addresses: %s: free some"
-                     " memory", recording, strerror(-code));
+        mt_error_set(error, code, MT_STATUS_FAILED,
+                     "%s: naming its addresses: %s: free some"
+                     " memory",
+                     recording, strerror(-code));
     } else {
         int pids[] = {(int)pid};
         struct resolve_recording_options options = {.perf_map_pids = pids,
@@ -49,6 +52,48 @@ static void run_finish_in_background(const char *recording)
 {
     struct mt_error error = {0};
     (void)run_resolve(recording, 0, true, &error);
+}
+
+/* %p in the name of the log file is the program's pid. */
+static void run_log_name(const char *pattern, pid_t pid, char *name, size_t room)
+{
+    size_t used = 0;
+    for (const char *c = pattern; *c != '\0' && used + 16 < room; c++) {
+        if (c[0] == '%' && c[1] == 'p') {
+            used += (size_t)snprintf(name + used, room - used, "%d", (int)pid);
+            c++;
+        } else {
+            name[used++] = *c;
+        }
+    }
+    name[used] = '\0';
+}
+
+/* The report, on stderr or in the log file: stdout is the program's. */
+static int run_print_report(const struct run_options *options, const struct recorder_result *result)
+{
+    static const enum output_color colors[] = {[RUN_COLOR_AUTO] = OUTPUT_COLOR_AUTO,
+                                               [RUN_COLOR_ALWAYS] = OUTPUT_COLOR_ALWAYS,
+                                               [RUN_COLOR_NEVER] = OUTPUT_COLOR_NEVER};
+    struct report_options report = {
+        .file = result->output,
+        .color = colors[options->color],
+        .top = (size_t)options->top,
+    };
+    struct output output = {.file = stderr, .name = "stderr"};
+    struct mt_error error = {0};
+    char name[PATH_MAX];
+    if (options->log_file != NULL) {
+        run_log_name(options->log_file, result->pid, name, sizeof(name));
+        if (output_open(&output, name, result->output, &error) != 0) {
+            return print_error(&error);
+        }
+    }
+    int code = report_print(output.file, &report, &error);
+    if (output_close(&output, &error) != 0 || code != 0) {
+        return print_error(&error);
+    }
+    return 0;
 }
 
 static int program_status(int wait_status)
@@ -88,7 +133,7 @@ int command_run(int argc, char **argv)
     }
     if (options.wants_help) {
         return fputs(run_options_help, stdout) < 0 || fflush(stdout) != 0 ? MT_STATUS_FAILED
-                                                                           : MT_STATUS_OK;
+                                                                          : MT_STATUS_OK;
     }
     options.recorder.finished = run_finish_in_background;
     struct recorder *recorder = recorder_start(&options.recorder, &error);
@@ -107,6 +152,9 @@ int command_run(int argc, char **argv)
         error = (struct mt_error){0};
         if (run_resolve(result->output, result->pid, result->still_running == 0, &error) != 0) {
             own_status = print_error(&error);
+        }
+        if (options.prints_report && run_print_report(&options, result) != 0) {
+            own_status = MT_STATUS_FAILED;
         }
     }
     int status = own_status != 0 ? own_status : program_status(result->wait_status);

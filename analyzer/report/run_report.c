@@ -136,21 +136,19 @@ static void run_add_totals(struct run_maker *maker)
     double seconds = maker->summary->seconds;
     report_add_section(document, "Totals", NULL);
     struct report_item *facts = report_add_facts(document);
-    report_add_fact(document, facts, REPORT_PLAIN, "allocated", "%s in %s allocations%s%s%s",
-                    quantity_bytes(totals->allocated_bytes).text,
-                    quantity_count(totals->allocations).text, seconds > 0.001 ? " (" : "",
-                    seconds > 0.001
-                        ? quantity_count((int64_t)((double)totals->allocations / seconds)).text
-                        : "",
-                    seconds > 0.001 ? " per second)" : "");
+    report_add_fact(
+        document, facts, REPORT_PLAIN, "allocated", "%s in %s allocations%s%s%s",
+        quantity_bytes(totals->allocated_bytes).text, quantity_count(totals->allocations).text,
+        seconds >= 0.1 ? " (" : "",
+        seconds >= 0.1 ? quantity_count((int64_t)((double)totals->allocations / seconds)).text : "",
+        seconds >= 0.1 ? " per second)" : "");
     report_add_fact(document, facts, REPORT_PLAIN, "freed", "%s in %s frees",
                     quantity_bytes(totals->freed_bytes).text, quantity_count(totals->frees).text);
-    report_add_fact(
-        document, facts, REPORT_STRONG, "peak", "%s in %s blocks after %s%s%s",
-        quantity_bytes(row->peak_bytes).text, quantity_count(row->peak_blocks).text,
-        quantity_seconds((double)(row->peak_ns - row->started_ns) / 1e9).text,
-        row->peak_rss_bytes != RECORDING_UNKNOWN ? "; resident at most " : "",
-        row->peak_rss_bytes != RECORDING_UNKNOWN ? quantity_bytes(row->peak_rss_bytes).text : "");
+    report_add_fact(document, facts, REPORT_STRONG, "peak", "%s in %s blocks after %s%s%s",
+                    quantity_bytes(row->peak_bytes).text, quantity_count(row->peak_blocks).text,
+                    quantity_seconds((double)(row->peak_ns - row->started_ns) / 1e9).text,
+                    row->peak_rss_bytes > 0 ? "; resident at most " : "",
+                    row->peak_rss_bytes > 0 ? quantity_bytes(row->peak_rss_bytes).text : "");
     report_add_fact(document, facts, REPORT_STRONG, "live", "%s in %s blocks %s",
                     quantity_bytes(totals->live_bytes).text,
                     quantity_count(totals->live_blocks).text, run_state_name(maker));
