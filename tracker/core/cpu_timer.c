@@ -264,9 +264,12 @@ static uint32_t phase_ns(int tid)
     return 1 + (uint32_t)(random % cpu_timer.interval_ns);
 }
 
-/* Returns the kernel's id + 1, or 0. */
-static int32_t timer_new(void)
+/* A timer for the calling thread. `is_young`: its CPU time is all ours, from zero on, and
+ * what it has used already (in clone, in glibc) is sampled too. Returns the kernel's id + 1,
+ * or 0. */
+static int32_t timer_new(bool is_young)
 {
+    is_young = is_young && !cpu_timer.is_wall;
     int tid = raw_tid();
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = CPU_TIMER_SIGNAL};
     event.sigev_value.sival_ptr = (void *)(uintptr_t)&cpu_timer_cookie;
@@ -283,7 +286,8 @@ static int32_t timer_new(void)
     if (times.it_value.tv_nsec >= SECOND_NS) { /* one sample a second */
         times.it_value = (struct timespec){.tv_sec = 1};
     }
-    if (raw_failed(raw_syscall6(SYS_timer_settime, id, 0, (long)&times, 0, 0, 0))) {
+    int flags = is_young ? TIMER_ABSTIME : 0;
+    if (raw_failed(raw_syscall6(SYS_timer_settime, id, flags, (long)&times, 0, 0, 0))) {
         raw_syscall3(SYS_timer_delete, id, 0, 0);
         return 0;
     }
@@ -302,7 +306,11 @@ void cpu_timer_start(struct thread *thread)
         cpu_timer.forked_timer = 0;
         return;
     }
-    thread->cpu_timer = timer_new();
+    /* A thread that was there before us has used time of its own, under another image or
+     * before it was attached to. */
+    bool is_first = process->start == ARENA_START_ATTACH
+                    || (process->start == ARENA_START_EXEC && raw_tid() == process->pid);
+    thread->cpu_timer = timer_new(!is_first);
     if (thread->cpu_timer == 0) {
         atomic_fetch_add_explicit(&process->cpu_threads_missed, 1, memory_order_relaxed);
     }
@@ -322,7 +330,7 @@ void cpu_timer_forked(void)
         return;
     }
     cpu_timer.forked_tid = raw_tid();
-    cpu_timer.forked_timer = timer_new();
+    cpu_timer.forked_timer = timer_new(true);
 }
 
 void cpu_timer_end(void)
