@@ -29,6 +29,11 @@ struct cpu_mark {
     volatile uintptr_t frame; /* 0: outside of the allocator */
     _Atomic uint32_t pending; /* samples taken inside, not charged to a site yet */
     _Atomic uint32_t pending_system;
+
+    /* Of this thread's timer (cpu_timer.c): when it first fires, counted in the thread's
+     * CPU time, and how often it has fired. */
+    uint64_t first_ns;
+    uint64_t taken;
 };
 extern _Thread_local struct cpu_mark cpu_mark __attribute__((tls_model("initial-exec")));
 

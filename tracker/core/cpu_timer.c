@@ -10,8 +10,10 @@
 #include "core/raw_syscall.h"
 #include "core/thread.h"
 
-/* Time that the kernel may be late by (its timer tick is 1 to 10 ms); a signal that comes
- * later than this was blocked. */
+/* Time that the kernel may be late by (its timer tick is 1 to 10 ms). A signal that comes
+ * later than this, and comes as a system call returns, had been blocked: that call was
+ * rt_sigprocmask. One that is as late at any other instruction was held up by a machine that
+ * stood still (a busy host of virtual ones), and its place is right. */
 #define LATE_MAX_NS 50000000u
 #define SECOND_NS 1000000000u
 
@@ -171,10 +173,12 @@ static void handle(int signal, siginfo_t *info, void *context_pointer)
     }
     const ucontext_t *context = context_pointer;
     uint32_t overrun = info->si_overrun > 0 ? (uint32_t)info->si_overrun : 0;
-    uint32_t late = overrun > cpu_timer.overrun_max ? overrun - cpu_timer.overrun_max : 0;
+    bool is_system = is_in_system_call((uintptr_t)context->uc_mcontext.gregs[REG_RIP]);
+    uint32_t late = is_system && overrun > cpu_timer.overrun_max ? overrun - cpu_timer.overrun_max
+                                                                 : 0;
     uint32_t samples = 1 + overrun - late;
-    uint32_t system =
-        is_in_system_call((uintptr_t)context->uc_mcontext.gregs[REG_RIP]) ? samples : 0;
+    uint32_t system = is_system ? samples : 0;
+    cpu_mark.taken += samples + late;
     if (cpu_mark_covers((uintptr_t)context->uc_mcontext.gregs[REG_RSP])) {
         atomic_fetch_add_explicit(&cpu_mark.pending, samples + late, memory_order_relaxed);
         atomic_fetch_add_explicit(&cpu_mark.pending_system, system, memory_order_relaxed);
@@ -249,7 +253,14 @@ void cpu_timer_reinstall(void)
     }
 }
 
-/* Returns a number in 1 .. interval. Were the first sample of each thread due after a
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec now = {0};
+    raw_syscall3(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, (long)&now, 0);
+    return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+/* Returns a number in 1 .. interval, less than a second. Were the first sample of each thread due after a
  * whole interval, threads that live shorter would never be sampled. */
 static uint32_t phase_ns(int tid)
 {
@@ -261,7 +272,7 @@ static uint32_t phase_ns(int tid)
     random = (random ^ (random >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     random = (random ^ (random >> 27)) * UINT64_C(0x94d049bb133111eb);
     random ^= random >> 31;
-    return 1 + (uint32_t)(random % cpu_timer.interval_ns);
+    return 1 + (uint32_t)(random % (cpu_timer.interval_ns - 1));
 }
 
 /* A timer for the calling thread. `is_young`: its CPU time is all ours, from zero on, and
@@ -283,9 +294,8 @@ static int32_t timer_new(bool is_young)
         .it_interval = {.tv_sec = cpu_timer.interval_ns / SECOND_NS,
                         .tv_nsec = cpu_timer.interval_ns % SECOND_NS},
         .it_value = {.tv_nsec = phase_ns(tid)}};
-    if (times.it_value.tv_nsec >= SECOND_NS) { /* one sample a second */
-        times.it_value = (struct timespec){.tv_sec = 1};
-    }
+    cpu_mark.taken = 0;
+    cpu_mark.first_ns = (is_young ? 0 : thread_cpu_ns()) + (uint64_t)times.it_value.tv_nsec;
     int flags = is_young ? TIMER_ABSTIME : 0;
     if (raw_failed(raw_syscall6(SYS_timer_settime, id, flags, (long)&times, 0, 0, 0))) {
         raw_syscall3(SYS_timer_delete, id, 0, 0);
@@ -313,6 +323,22 @@ void cpu_timer_start(struct thread *thread)
     thread->cpu_timer = timer_new(!is_first);
     if (thread->cpu_timer == 0) {
         atomic_fetch_add_explicit(&process->cpu_threads_missed, 1, memory_order_relaxed);
+    }
+}
+
+void cpu_timer_settle(struct thread *thread)
+{
+    if (thread->cpu_timer == 0 || cpu_timer.is_wall) {
+        return;
+    }
+    uint64_t now_ns = thread_cpu_ns();
+    if (now_ns < cpu_mark.first_ns) {
+        return;
+    }
+    uint64_t due = (now_ns - cpu_mark.first_ns) / cpu_timer.interval_ns + 1;
+    if (due > cpu_mark.taken) {
+        thread->table->cpu_samples_lost += due - cpu_mark.taken;
+        cpu_mark.taken = due;
     }
 }
 

@@ -12,6 +12,7 @@
  * ours: a cancellation is told from a sample by si_code. What is still missed:
  * - threads that block signal 32 by the raw system call: when it is unblocked, the time
  *   since then is counted as lost, because nobody knows where it was spent;
+ * - what a thread used since the last tick of the kernel's clock when it ends: lost too;
  * - threads for which the kernel has no timer left (RLIMIT_SIGPENDING): counted;
  * - all time after the program installed a seccomp filter, which may well kill it for
  *   returning from a signal handler: samples are stopped before, and the report says so.
@@ -44,6 +45,13 @@ bool cpu_timer_is_on(void);
 
 /* The calling thread's timer. `thread` is its record. Starting one that runs is no error. */
 void cpu_timer_start(struct thread *thread);
+
+/* Before the calling thread or its process ends: counts as lost what is due but would only
+ * come with the kernel's next tick (of 1 to 10 ms). Without this, programs of many short
+ * threads or processes would seem to use less than they do. */
+void cpu_timer_settle(struct thread *thread);
+
+/* Any thread's timer. */
 void cpu_timer_stop(struct thread *thread);
 
 /* In a forked child, which has none of its parent's timers: one for its only thread,

@@ -467,6 +467,7 @@ void process_exiting(int status)
     struct thread *thread = thread_self;
     if (thread != NULL) {
         totals_publish(thread);
+        cpu_timer_settle(thread);
     }
     process->exit_status = status & 0xff;
     atomic_store_explicit(&process->own_bytes, live_map_resident_bytes(), memory_order_relaxed);

@@ -191,6 +191,7 @@ static void thread_end(void *argument)
     }
     struct thread *thread = thread_self;
     if (thread != NULL) {
+        cpu_timer_settle(thread);
         cpu_timer_stop(thread);
     }
     thread_has_ended = 1;
