@@ -197,7 +197,7 @@ class ProgramTest(MemtrackTest):
             pid %s/nginx.pid; error_log %s/logs/error.log;
             events { worker_connections 64; }
             http {
-                access_log off; gzip on; gzip_types text/html;
+                access_log off; gzip on;
                 client_body_temp_path %s/body; proxy_temp_path %s/proxy;
                 fastcgi_temp_path %s/fastcgi; uwsgi_temp_path %s/uwsgi; scgi_temp_path %s/scgi;
                 server { listen 127.0.0.1:%d; root %s/html; }
@@ -255,8 +255,10 @@ class ProgramTest(MemtrackTest):
         report = self.report()
         self.assertRegex(report["process"]["allocator"], "^jemalloc")
         self.record(command, recording="plain.mtk")
+        # Debian's libjemalloc brings libstdc++ into the program, whose pool for exceptions is one
+        # allocation of its own.
         self.assertEqual(report["totals"]["allocations"],
-                         self.report("plain.mtk")["totals"]["allocations"])
+                         self.report("plain.mtk")["totals"]["allocations"] + 1)
 
 
 if __name__ == "__main__":

@@ -291,7 +291,7 @@ class SampleTest(MemtrackTest):
 
     def test_programs_started_under_limits_lose_nothing(self):
         truth = read_truth("known_totals")
-        for resource, value in (("memory", 192 << 20), ("file-size", 0), ("files", 3)):
+        for resource, value in (("memory", 192 << 20), ("file-size", 0), ("files", 8)):
             with self.subTest(resource):
                 self.record_again()
                 outcome = self.record([sample("limited_start"), resource, str(value),

@@ -50,6 +50,20 @@ static inline void hook_allocated(struct thread *thread, void *block, size_t siz
 }
 
 /*
+ * Before the real realloc: takes the old block's record out of the map. An unknown block is
+ * reported here, because the allocator may end the program for it.
+ */
+static inline bool hook_take_old(struct thread *thread, void *block, struct live_block *old,
+                                 const struct capture_origin *origin)
+{
+    if (live_map_remove((uintptr_t)block, old)) {
+        return true;
+    }
+    track_unknown_release(thread, (uintptr_t)block, ARENA_FAMILY_MALLOC, origin);
+    return false;
+}
+
+/*
  * After a reallocation of a block whose record, if it had one, was taken off the map before
  * (`old`, else NULL: its address may have been another thread's by the time the real
  * function returned). A success is one release and one allocation, in place or not; a
@@ -65,9 +79,7 @@ static inline void hook_reallocated(struct thread *thread, void *block,
         }
         return;
     }
-    if (old == NULL) {
-        track_unknown_release(thread, (uintptr_t)block, ARENA_FAMILY_MALLOC, origin);
-    } else if (old->family != ARENA_FAMILY_IGNORED) {
+    if (old != NULL && old->family != ARENA_FAMILY_IGNORED) {
         if (old->family != ARENA_FAMILY_MALLOC) {
             track_defect(thread, ARENA_ERROR_MISMATCHED_FREE, (uintptr_t)block,
                          ARENA_FAMILY_MALLOC, old, origin);

@@ -55,7 +55,7 @@ HOOK_EXPORT void *rallocx(void *block, size_t size, int flags)
     struct capture_origin origin;
     CAPTURE_ORIGIN_HERE(origin);
     struct live_block old;
-    bool is_known = live_map_remove((uintptr_t)block, &old);
+    bool is_known = hook_take_old(thread, block, &old, &origin);
     void *moved = next(block, size, flags);
     hook_reallocated(thread, block, is_known ? &old : NULL, moved == NULL, moved, size, &origin);
     cpu_mark_leave(thread, 0, &origin);

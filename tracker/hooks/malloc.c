@@ -165,7 +165,7 @@ static void *reallocate(struct thread *thread, void *block, size_t size,
                         struct capture_origin *origin)
 {
     struct live_block old;
-    bool is_known = live_map_remove((uintptr_t)block, &old);
+    bool is_known = hook_take_old(thread, block, &old, origin);
     void *moved = real.realloc(block, size);
     bool has_failed = moved == NULL && size != 0; /* realloc(block, 0) may release */
     hook_reallocated(thread, block, is_known ? &old : NULL, has_failed, moved, size, origin);
