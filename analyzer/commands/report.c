@@ -11,7 +11,8 @@
 #include <string.h>
 
 #define REPORT_TOP_DEFAULT 10u
-#define REPORT_FRAMES_SHOWN 12u
+#define REPORT_FRAMES_SHOWN 10u
+#define REPORT_STACKS_SHOWN 3u
 
 /* ---- printing ------------------------------------------------------------ */
 
@@ -31,7 +32,8 @@ static void report_print_document(FILE *out, const struct report_options *option
     struct run_report_options how = {
         .top = options->top,
         .frames_max = options->is_wide ? 0 : REPORT_FRAMES_SHOWN,
-        .has_stacks = true,
+        .stacks_max = options->is_wide ? 0 : REPORT_STACKS_SHOWN,
+        .has_startup = options->is_wide,
         .has_command = command_exists,
     };
     struct report_document *document = run_report_make(summary_make(region, model, process), &how);

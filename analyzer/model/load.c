@@ -34,7 +34,7 @@ static void *load_add(struct load_list *list, size_t element_bytes)
     return item;
 }
 
-/* Moves the list's items into the region and empties it. */
+/* Moves the list's items into the region and leaves it empty. */
 static void *load_take(struct loader *loader, size_t element_bytes, size_t *count)
 {
     struct load_list *list = &loader->list;
@@ -43,7 +43,8 @@ static void *load_take(struct loader *loader, size_t element_bytes, size_t *coun
         memcpy(items, list->items, list->count * element_bytes);
     }
     *count = list->count;
-    list->count = 0;
+    free(list->items);
+    *list = (struct load_list){0}; /* the next items may be of another size */
     return items;
 }
 

@@ -9,6 +9,7 @@
 
 #define TEXT_NAME_BYTES 4096u
 #define TEXT_COLUMNS_MAX 64u
+#define TEXT_STACK_INDENT 10u
 
 struct text_printer {
     FILE *out;
@@ -97,17 +98,44 @@ static void text_put_place(const struct text_printer *printer, const struct repo
 
 /* ---- tables -------------------------------------------------------------- */
 
-static void text_print_frames(const struct text_printer *printer, const struct report_row *row,
-                              size_t indent)
+/* The row's place and the stack's innermost frame are mostly the same: said once. */
+static bool text_is_same_frame(const struct report_frame *a, const struct report_frame *b)
 {
-    if (row->frame_count > 1) {
-        for (size_t i = 0; i < row->frame_count; i++) {
-            fprintf(printer->out, "%*s", (int)indent, "");
-            text_put(printer, REPORT_FAINT, i == 0 ? "at " : "by ", 0);
-            text_put_place(printer, &row->frames[i], REPORT_PLAIN,
-                           printer->width > indent + 30 ? printer->width - indent - 3 : 30);
-            fputc('\n', printer->out);
+    return a != NULL && a->module_offset == b->module_offset && a->line == b->line
+           && a->function == b->function && a->module == b->module;
+}
+
+static const struct report_frame *text_row_place(const struct report_table *table,
+                                                 const struct report_row *row)
+{
+    for (size_t column = 0; column < table->column_count; column++) {
+        if (table->columns[column].unit == REPORT_PLACE && row->cells[column].is_set) {
+            return row->cells[column].frame;
         }
+    }
+    return NULL;
+}
+
+static void text_print_below(const struct text_printer *printer, const struct report_table *table,
+                             const struct report_row *row)
+{
+    const size_t indent = TEXT_STACK_INDENT;
+    const struct report_frame *place = text_row_place(table, row);
+    if (place != NULL && place->source != NULL && row->frame_count > 0) {
+        const char *source = place->source + strspn(place->source, " \t");
+        fprintf(printer->out, "%*s", (int)indent, "");
+        text_put(printer, REPORT_FAINT, "| ", 0);
+        text_put(printer, REPORT_PLAIN, source, printer->width - indent - 2);
+        fputc('\n', printer->out);
+    }
+    for (size_t i = 0; i < row->frame_count; i++) {
+        if (i == 0 && text_is_same_frame(place, &row->frames[0])) {
+            continue;
+        }
+        fprintf(printer->out, "%*s", (int)indent, "");
+        text_put(printer, REPORT_FAINT, i == 0 ? "at " : "by ", 0);
+        text_put_place(printer, &row->frames[i], REPORT_PLAIN, printer->width - indent - 3);
+        fputc('\n', printer->out);
     }
     if (row->below != NULL) {
         fprintf(printer->out, "%*s", (int)indent, "");
@@ -206,7 +234,7 @@ static void text_print_table(const struct text_printer *printer, const struct re
             }
         }
         fputc('\n', printer->out);
-        text_print_frames(printer, row, position + 2);
+        text_print_below(printer, table, row);
     }
 }
 

@@ -14,7 +14,8 @@ struct run_maker {
     const struct model *model;
     const struct model_process *process;
     const struct run_report_options *options;
-    uint32_t *numbers; /* by stack id: the number under which a site was shown; 0: not yet */
+    uint32_t *numbers; /* by stack id: the number under which a site is listed; 0: not yet */
+    bool *has_stack;   /* by stack id: its stack was shown */
     uint32_t number_last;
 };
 
@@ -195,32 +196,67 @@ static void run_add_timeline(struct run_maker *maker)
 
 /* ---- lists of sites ------------------------------------------------------ */
 
-/* Shows a site's stack at its first appearance, and where to find it later. */
-static void run_set_site(struct run_maker *maker, struct report_row *row,
-                         const struct model_site *site, size_t number_column, size_t place_column)
+/* Frames that every program has below main or a thread's function tell nothing. */
+static bool run_is_startup(const struct report_frame *frame)
 {
-    uint32_t *number = &maker->numbers[site->stack->id];
-    bool is_new = *number == 0;
-    if (is_new) {
-        *number = ++maker->number_last;
-    }
-    report_set_integer(row, number_column, *number);
-    const struct report_frame *location = place_location(maker->document, site->stack);
-    if (location != NULL) {
-        report_set_place(row, place_column, location);
-    } else {
-        row->below = "no stack could be recorded";
-    }
-    if (is_new && maker->options->has_stacks) {
-        place_set_frames(maker->document, maker->model, site->stack, row);
-        if (maker->options->frames_max > 0 && row->frame_count > maker->options->frames_max) {
-            size_t hidden = row->frame_count - maker->options->frames_max;
-            row->frame_count = maker->options->frames_max;
-            row->below =
-                region_format(maker->document->region, "... %zu more, shown by --wide", hidden);
-        } else if (site->stack->is_cut) {
-            row->below = "... cut: deeper than the frames kept, see --depth";
+    static const char *const names[] = {"__libc_start_call_main",
+                                        "__libc_start_main",
+                                        "__libc_start_main_impl",
+                                        "_start",
+                                        "start_thread",
+                                        "clone3",
+                                        "__clone3",
+                                        "clone",
+                                        "__clone"};
+    for (size_t i = 0; frame->function != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(frame->function, names[i]) == 0) {
+            return true;
         }
+    }
+    return false;
+}
+
+static void run_set_stack(struct run_maker *maker, struct report_row *row,
+                          const struct model_stack *stack)
+{
+    place_set_frames(maker->document, maker->model, stack, row);
+    size_t count = row->frame_count;
+    for (size_t i = 1; i < count && !maker->options->has_startup; i++) {
+        if (run_is_startup(&row->frames[i])) {
+            row->frame_count = i;
+            break;
+        }
+    }
+    size_t frames_max = maker->options->frames_max;
+    if (frames_max > 0 && row->frame_count > frames_max) {
+        row->below = region_format(maker->document->region, "... %zu more frames, shown by --wide",
+                                   row->frame_count - frames_max);
+        row->frame_count = frames_max;
+    } else if (stack->is_cut) {
+        row->below = "... deeper than the frames kept, see --depth";
+    }
+}
+
+/* A site has one number in a report and shows its stack once, in the first list that
+ * ranks it among its first rows. */
+static void run_set_site(struct run_maker *maker, const struct report_table *table,
+                         struct report_row *row, const struct model_site *site, size_t place_column)
+{
+    uint32_t id = site->stack->id;
+    if (maker->numbers[id] == 0) {
+        maker->numbers[id] = ++maker->number_last;
+    }
+    report_set_integer(row, 0, maker->numbers[id]);
+    const struct report_frame *location = place_location(maker->document, site->stack);
+    if (location == NULL) {
+        row->below = "no stack could be recorded";
+        return;
+    }
+    report_set_place(row, place_column, location);
+    size_t stacks_max = maker->options->stacks_max;
+    if (!maker->has_stack[id] && (stacks_max == 0 || table->row_count <= stacks_max)) {
+        maker->has_stack[id] = true;
+        run_set_stack(maker, row, site->stack);
     }
 }
 
@@ -240,7 +276,7 @@ static size_t run_rows(const struct run_maker *maker, const struct summary_ranki
 
 static void run_add_peak(struct run_maker *maker)
 {
-    static const struct report_column columns[] = {{"", "number", REPORT_COUNT},
+    static const struct report_column columns[] = {{"#", "number", REPORT_COUNT},
                                                    {"bytes", "peak_bytes", REPORT_BYTES},
                                                    {"share", "share", REPORT_PERCENT},
                                                    {"blocks", "peak_blocks", REPORT_COUNT},
@@ -263,14 +299,14 @@ static void run_add_peak(struct run_maker *maker)
         report_set_integer(row, 1, site->peak_bytes);
         report_set_number(row, 2, run_share(site->peak_bytes, ranking->total));
         report_set_integer(row, 3, site->peak_blocks);
-        run_set_site(maker, row, site, 0, 4);
+        run_set_site(maker, table, row, site, 4);
     }
     run_add_rest(maker, ranking, "--top N shows more");
 }
 
 static void run_add_live(struct run_maker *maker)
 {
-    static const struct report_column columns[] = {{"", "number", REPORT_COUNT},
+    static const struct report_column columns[] = {{"#", "number", REPORT_COUNT},
                                                    {"bytes", "live_bytes", REPORT_BYTES},
                                                    {"share", "share", REPORT_PERCENT},
                                                    {"blocks", "live_blocks", REPORT_COUNT},
@@ -290,7 +326,7 @@ static void run_add_live(struct run_maker *maker)
         report_set_integer(row, 1, site->live_bytes);
         report_set_number(row, 2, run_share(site->live_bytes, ranking->total));
         report_set_integer(row, 3, site->live_blocks);
-        run_set_site(maker, row, site, 0, 4);
+        run_set_site(maker, table, row, site, 4);
     }
     run_add_rest(maker, ranking, "--top N shows more");
 }
@@ -298,7 +334,7 @@ static void run_add_live(struct run_maker *maker)
 static void run_add_allocated(struct run_maker *maker)
 {
     static const struct report_column columns[] = {
-        {"", "number", REPORT_COUNT},         {"bytes", "allocated_bytes", REPORT_BYTES},
+        {"#", "number", REPORT_COUNT},        {"bytes", "allocated_bytes", REPORT_BYTES},
         {"share", "share", REPORT_PERCENT},   {"allocations", "allocations", REPORT_COUNT},
         {"each", "mean_bytes", REPORT_BYTES}, {"allocated by", "location", REPORT_PLACE}};
     const struct summary_ranking *ranking = &maker->summary->rankings[SUMMARY_ALLOCATED];
@@ -317,7 +353,7 @@ static void run_add_allocated(struct run_maker *maker)
         report_set_integer(row, 3, site->allocations);
         report_set_integer(row, 4,
                            site->allocations > 0 ? site->allocated_bytes / site->allocations : 0);
-        run_set_site(maker, row, site, 0, 5);
+        run_set_site(maker, table, row, site, 5);
     }
     run_add_rest(maker, ranking, "--top N shows more");
 }
@@ -325,7 +361,7 @@ static void run_add_allocated(struct run_maker *maker)
 static void run_add_temporary(struct run_maker *maker)
 {
     static const struct report_column columns[] = {
-        {"", "number", REPORT_COUNT},
+        {"#", "number", REPORT_COUNT},
         {"temporary", "temporary_allocations", REPORT_COUNT},
         {"of its own", "share", REPORT_PERCENT},
         {"allocations", "allocations", REPORT_COUNT},
@@ -345,7 +381,7 @@ static void run_add_temporary(struct run_maker *maker)
         report_set_integer(row, 1, site->temporaries);
         report_set_number(row, 2, run_share(site->temporaries, site->allocations));
         report_set_integer(row, 3, site->allocations);
-        run_set_site(maker, row, site, 0, 4);
+        run_set_site(maker, table, row, site, 4);
     }
     run_add_rest(maker, ranking, "--top N shows more");
 }
@@ -360,7 +396,7 @@ static const char *const run_class_words[RECORDING_LEAK_CLASSES] = {
 
 static void run_add_leak_sites(struct run_maker *maker)
 {
-    static const struct report_column columns[] = {{"", "number", REPORT_COUNT},
+    static const struct report_column columns[] = {{"#", "number", REPORT_COUNT},
                                                    {"bytes", "leaked_bytes", REPORT_BYTES},
                                                    {"blocks", "leaked_blocks", REPORT_COUNT},
                                                    {"class", "class", REPORT_TEXT},
@@ -383,7 +419,7 @@ static void run_add_leak_sites(struct run_maker *maker)
                         is_definite && is_indirect ? "both"
                         : is_definite              ? "definite"
                                                    : "indirect");
-        run_set_site(maker, row, site, 0, 4);
+        run_set_site(maker, table, row, site, 4);
     }
     run_add_rest(maker, ranking, "--top N shows more");
 }
@@ -458,12 +494,12 @@ static void run_add_defects(struct run_maker *maker)
         report_set_text(row, 1, name);
         row->cells[1].tone = REPORT_BAD;
         report_set_place(row, 2, place_location(document, defect->release));
-        place_set_frames(document, maker->model, defect->release, row);
+        run_set_stack(maker, row, defect->release);
         if (defect->allocation != NULL) {
             struct report_row *from = report_add_row(document, table);
             report_set_text(from, 1, "allocated by");
             report_set_place(from, 2, place_location(document, defect->allocation));
-            place_set_frames(document, maker->model, defect->allocation, from);
+            run_set_stack(maker, from, defect->allocation);
         }
     }
 }
@@ -490,6 +526,9 @@ static void run_add_cpu(struct run_maker *maker)
     struct report_table *table = report_add_table(document, columns, 3);
     for (size_t i = 0; i < summary->function_count && i < maker->options->top; i++) {
         const struct summary_function *function = &summary->functions[i];
+        if (function->self == 0) {
+            break;
+        }
         struct report_frame *frame = region_alloc(document->region, sizeof(*frame));
         *frame = (struct report_frame){.function = function->function, .file = function->file};
         struct report_row *row = report_add_row(document, table);
@@ -685,6 +724,8 @@ struct report_document *run_report_make(const struct summary *summary,
     };
     maker.numbers = region_alloc_array(maker.document->region, maker.model->stack_count + 1,
                                        sizeof(*maker.numbers));
+    maker.has_stack = region_alloc_array(maker.document->region, maker.model->stack_count + 1,
+                                         sizeof(*maker.has_stack));
     run_add_head(&maker);
     run_add_totals(&maker);
     run_add_timeline(&maker);

@@ -14,7 +14,8 @@
 struct run_report_options {
     size_t top;        /* rows per list */
     size_t frames_max; /* frames shown per stack; 0: all */
-    bool has_stacks;   /* show stacks below the lists' rows */
+    size_t stacks_max; /* rows per list that show their stacks; 0: all */
+    bool has_startup;  /* show the frames below main and thread functions too */
     /* Tells whether memtrack has a command, so that a report suggests only what exists. */
     bool (*has_command)(const char *name);
 };
