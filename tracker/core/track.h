@@ -29,8 +29,24 @@ void track_sampled_out(struct thread *thread, struct arena_site *site, bool is_t
                        const struct live_block *block);
 void track_lifetime(struct thread *thread, uint32_t stack, uint32_t birth_tick, uint32_t now);
 
-/* Counts a block in and puts it on the map, with everything but its stack known. */
-static inline void track_block_in(struct thread *thread, uintptr_t address, struct live_block *block)
+/* Counts a block in: the site's line and the total. */
+static inline void track_count_in(struct thread *thread, struct arena_site *site,
+                                  uintptr_t address, const struct live_block *block)
+{
+    totals_keep_peak(site);
+    thread->last_allocated = address;
+    if (__builtin_expect(process_hot.sample_bytes != 0, 0)) {
+        track_sampled_in(thread, site, block);
+        return;
+    }
+    site->allocations++;
+    site->allocated_bytes += block->size_bytes;
+    totals_add(thread, (int64_t)block->size_bytes, 1);
+}
+
+/* Counts a block in and puts it on the map. */
+static inline void track_block_in(struct thread *thread, uintptr_t address,
+                                  const struct live_block *block)
 {
     struct arena_site *site = thread_site(thread, block->stack);
     if (__builtin_expect(site == NULL, 0)) {
@@ -45,15 +61,7 @@ static inline void track_block_in(struct thread *thread, uintptr_t address, stru
         process_drop_event();
         return;
     }
-    totals_keep_peak(site);
-    thread->last_allocated = address;
-    if (__builtin_expect(process_hot.sample_bytes != 0, 0)) {
-        track_sampled_in(thread, site, block);
-        return;
-    }
-    site->allocations++;
-    site->allocated_bytes += block->size_bytes;
-    totals_add(thread, (int64_t)block->size_bytes, 1);
+    track_count_in(thread, site, address, block);
 }
 
 /* Counts a block out that was just taken off the map. */
