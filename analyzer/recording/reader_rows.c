@@ -61,12 +61,16 @@ static void decode_process(sqlite3_stmt *statement, union reader_row *row)
     p->peak_rss_bytes = next_int(&c);
     p->cpu_user_ns = next_int(&c);
     p->cpu_system_ns = next_int(&c);
+    p->minor_faults = next_int(&c);
+    p->major_faults = next_int(&c);
     p->threads = next_count(&c);
     p->dropped_events = next_count(&c);
     p->unknown_stacks = next_count(&c);
     p->approximate_stacks = next_count(&c);
     p->cut_stacks = next_count(&c);
+    p->cpu_sampling = next_text(&c);
     p->cpu_samples_lost = next_count(&c);
+    p->cpu_threads_missed = next_count(&c);
     p->errors_beyond_table = next_count(&c);
     p->own_bytes = next_count(&c);
     p->scan = next_text(&c);
@@ -173,7 +177,9 @@ static void decode_cpu(sqlite3_stmt *statement, union reader_row *row)
     row->cpu.thread = next_count(&c);
     row->cpu.stack = next_count(&c);
     row->cpu.samples = next_count(&c);
+    row->cpu.system_samples = next_count(&c);
     row->cpu.allocator_samples = next_count(&c);
+    row->cpu.allocator_system_samples = next_count(&c);
 }
 
 static void decode_defect(sqlite3_stmt *statement, union reader_row *row)

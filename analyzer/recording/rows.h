@@ -80,12 +80,16 @@ struct recording_process {
     int64_t peak_rss_bytes; /* RECORDING_UNKNOWN */
     int64_t cpu_user_ns;    /* RECORDING_UNKNOWN */
     int64_t cpu_system_ns;
+    int64_t minor_faults; /* page faults without and with I/O; RECORDING_UNKNOWN */
+    int64_t major_faults;
     int64_t threads;
     int64_t dropped_events;
     int64_t unknown_stacks;     /* events recorded under stack 0 */
     int64_t approximate_stacks; /* captures that needed a guess */
     int64_t cut_stacks;         /* captures deeper than depth_max */
-    int64_t cpu_samples_lost;
+    const char *cpu_sampling; /* "off", "on", "ended: WHY", "failed: WHY"; NULL: not known */
+    int64_t cpu_samples_lost; /* CPU time of which nobody knows where it was spent, in samples */
+    int64_t cpu_threads_missed;
     int64_t errors_beyond_table; /* defects that found no room */
     int64_t own_bytes;           /* memtrack's memory inside the process */
     const char *scan;            /* "full", "counts", "off", "failed: WHY"; NULL: not known yet */
@@ -169,13 +173,16 @@ struct recording_site {
 };
 
 /* CPU samples of a stack in a thread. allocator_samples: time inside malloc and free
- * on behalf of blocks of this stack. */
+ * on behalf of blocks of this stack. The system ones are among these: they interrupted a
+ * system call. */
 struct recording_cpu {
     int64_t process;
     int64_t thread; /* index within the process, from 0 */
     int64_t stack;
     int64_t samples;
+    int64_t system_samples;
     int64_t allocator_samples;
+    int64_t allocator_system_samples;
 };
 
 struct recording_thread {

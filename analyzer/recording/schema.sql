@@ -14,9 +14,11 @@ CREATE TABLE process (
   exit_status INTEGER, signal INTEGER, was_replaced INTEGER,
   live_bytes INTEGER, live_blocks INTEGER,
   peak_bytes INTEGER, peak_blocks INTEGER, peak_ns INTEGER, peak_rss_bytes INTEGER,
-  cpu_user_ns INTEGER, cpu_system_ns INTEGER, threads INTEGER,
+  cpu_user_ns INTEGER, cpu_system_ns INTEGER, minor_faults INTEGER, major_faults INTEGER,
+  threads INTEGER,
   dropped_events INTEGER, unknown_stacks INTEGER, approximate_stacks INTEGER,
-  cut_stacks INTEGER, cpu_samples_lost INTEGER, errors_beyond_table INTEGER,
+  cut_stacks INTEGER, cpu_sampling TEXT, cpu_samples_lost INTEGER, cpu_threads_missed INTEGER,
+  errors_beyond_table INTEGER,
   own_bytes INTEGER, scan TEXT);
 
 CREATE TABLE process_argument (
@@ -61,7 +63,8 @@ CREATE TABLE thread (
 
 CREATE TABLE cpu (
   process INTEGER, thread INTEGER, stack INTEGER,
-  samples INTEGER NOT NULL, allocator_samples INTEGER NOT NULL,
+  samples INTEGER NOT NULL, system_samples INTEGER NOT NULL,
+  allocator_samples INTEGER NOT NULL, allocator_system_samples INTEGER NOT NULL,
   PRIMARY KEY (process, thread, stack)) WITHOUT ROWID;
 
 CREATE TABLE defect (

@@ -8,7 +8,7 @@
 const char *const writer_sql[WRITER_STATEMENTS] = {
     [WRITER_RUN] = "INSERT OR REPLACE INTO run VALUES (?,?)",
     [WRITER_PROCESS] = "INSERT OR REPLACE INTO process VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
-                       "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                       "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [WRITER_ARGUMENTS_DELETE] = "DELETE FROM process_argument WHERE process = ?",
     [WRITER_ARGUMENT] = "INSERT OR REPLACE INTO process_argument VALUES (?,?,?)",
     [WRITER_THREAD] = "INSERT OR REPLACE INTO thread VALUES (?,?,?,?,?)",
@@ -22,7 +22,7 @@ const char *const writer_sql[WRITER_STATEMENTS] = {
     [WRITER_SITE] = "INSERT OR REPLACE INTO site VALUES (?,?,?,?,?,?,?,?,?,?,?)",
     [WRITER_LIFETIMES_DELETE] = "DELETE FROM site_lifetime WHERE process = ? AND stack = ?",
     [WRITER_LIFETIME] = "INSERT OR REPLACE INTO site_lifetime VALUES (?,?,?,?)",
-    [WRITER_CPU] = "INSERT OR REPLACE INTO cpu VALUES (?,?,?,?,?)",
+    [WRITER_CPU] = "INSERT OR REPLACE INTO cpu VALUES (?,?,?,?,?,?,?)",
     [WRITER_DEFECT] = "INSERT OR REPLACE INTO defect VALUES (?,?,?,?,?,?,?,?)",
     [WRITER_SNAPSHOT] = "INSERT OR IGNORE INTO snapshot VALUES (?,?,?,?)",
     [WRITER_SNAPSHOT_PROCESS] = "INSERT OR REPLACE INTO snapshot_process VALUES (?,?,?,?,?,?)",
@@ -119,12 +119,16 @@ int recording_writer_put_process(struct recording_writer *writer,
     writer_int(writer, process->peak_rss_bytes);
     writer_int(writer, process->cpu_user_ns);
     writer_int(writer, process->cpu_system_ns);
+    writer_int(writer, process->minor_faults);
+    writer_int(writer, process->major_faults);
     writer_int(writer, process->threads);
     writer_int(writer, process->dropped_events);
     writer_int(writer, process->unknown_stacks);
     writer_int(writer, process->approximate_stacks);
     writer_int(writer, process->cut_stacks);
+    writer_text(writer, process->cpu_sampling);
     writer_int(writer, process->cpu_samples_lost);
+    writer_int(writer, process->cpu_threads_missed);
     writer_int(writer, process->errors_beyond_table);
     writer_int(writer, process->own_bytes);
     writer_text(writer, process->scan);
@@ -288,7 +292,9 @@ int recording_writer_put_cpu(struct recording_writer *writer, const struct recor
     writer_int(writer, cpu->thread);
     writer_int(writer, cpu->stack);
     writer_int(writer, cpu->samples);
+    writer_int(writer, cpu->system_samples);
     writer_int(writer, cpu->allocator_samples);
+    writer_int(writer, cpu->allocator_system_samples);
     return writer_run(writer);
 }
 

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <ucontext.h>
 
@@ -119,6 +120,14 @@ static bool is_in_system_call(uintptr_t pc)
     return (pc & 0xfff) < 0xfff && code[0] == 0x0f && code[1] == 0x05;
 }
 
+/* Names are set after threads begin; when they end it is too late for a killed program. */
+static void note_name(struct thread *thread)
+{
+    if (!thread->is_named) {
+        raw_syscall3(SYS_prctl, PR_GET_NAME, (long)thread->table->name, 0);
+    }
+}
+
 static void sample_take(struct thread *thread, const void *context, uint32_t samples,
                         uint32_t system)
 {
@@ -128,6 +137,7 @@ static void sample_take(struct thread *thread, const void *context, uint32_t sam
         count_lost(thread, samples);
         return;
     }
+    note_name(thread);
     site->samples += samples;
     site->system_samples += system;
 }
@@ -310,6 +320,7 @@ void cpu_timer_start(struct thread *thread)
     if (!cpu_timer_is_on() || thread->cpu_timer != 0) {
         return;
     }
+    note_name(thread);
     atomic_store_explicit(&process->cpu_sampling, ARENA_CPU_ON, memory_order_relaxed);
     if (cpu_timer.forked_timer != 0 && cpu_timer.forked_tid == raw_tid()) {
         thread->cpu_timer = cpu_timer.forked_timer;

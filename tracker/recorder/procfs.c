@@ -81,7 +81,11 @@ bool procfs_parse_stat(const char *line, struct procfs_stat *stat)
             return field > 22;
         }
         at = end;
-        if (field == 14) {
+        if (field == 10) {
+            stat->minor_faults = value;
+        } else if (field == 12) {
+            stat->major_faults = value;
+        } else if (field == 14) {
             stat->user_ns = value * unit_ns;
         } else if (field == 15) {
             stat->system_ns = value * unit_ns;

@@ -21,6 +21,8 @@ struct procfs_stat {
     char state;           /* R, S, D, Z, T ... */
     uint64_t user_ns;
     uint64_t system_ns;
+    uint64_t minor_faults;
+    uint64_t major_faults;
     uint64_t started_ns;  /* since boot (CLOCK_BOOTTIME), in steps of 10 ms */
     int32_t wait_status;  /* as from wait(); valid for a zombie, where permitted */
 };

@@ -75,6 +75,8 @@ struct tracked *tracked_new(const struct arena_file *file, uint32_t index, uint6
                                 .peak_rss_bytes = RECORDING_UNKNOWN,
                                 .user_ns = RECORDING_UNKNOWN,
                                 .system_ns = RECORDING_UNKNOWN,
+                                .minor_faults = RECORDING_UNKNOWN,
+                                .major_faults = RECORDING_UNKNOWN,
                                 .procfs_gap_ns = PROCFS_GAP_MIN_NS};
     tracked->started_ns = started_ns > epoch_ns ? started_ns - epoch_ns : 0;
     if (tracked->started_ns > now_ns) {
@@ -157,6 +159,8 @@ static void procfs_look(struct tracked *tracked, uint64_t now_ns)
                       || tracked->system_ns != (int64_t)stat.system_ns;
         tracked->user_ns = (int64_t)stat.user_ns;
         tracked->system_ns = (int64_t)stat.system_ns;
+        tracked->minor_faults = (int64_t)stat.minor_faults;
+        tracked->major_faults = (int64_t)stat.major_faults;
     }
     uint64_t least_ns = now_ns - tracked->started_ns > PROCFS_OLD_NS ? PROCFS_GAP_OLD_NS
                                                                      : PROCFS_GAP_MIN_NS;

@@ -50,6 +50,8 @@ struct tracked {
     int64_t peak_rss_bytes;
     int64_t user_ns;
     int64_t system_ns;
+    int64_t minor_faults; /* RECORDING_UNKNOWN */
+    int64_t major_faults;
     uint64_t procfs_next_ns; /* not read again before */
     uint64_t procfs_gap_ns;
 

@@ -21,6 +21,20 @@ static const char *untracked_reason(uint32_t reason)
     }
 }
 
+static const char *cpu_sampling(uint32_t state)
+{
+    switch (state) {
+    case ARENA_CPU_ON:
+        return "on";
+    case ARENA_CPU_ENDED:
+        return "ended: the program installed a seccomp filter, which might end it for a signal";
+    case ARENA_CPU_UNAVAILABLE:
+        return "failed: the kernel refused the signal's handler";
+    default:
+        return "off";
+    }
+}
+
 /* A copy of a text of the arena, NUL-terminated whatever is there. NULL: empty. */
 static const char *text_copy(char *to, size_t to_bytes, const char *text)
 {
@@ -112,6 +126,8 @@ int tracked_write_process(const struct tracked *tracked, const struct arena_file
         .peak_rss_bytes = tracked->peak_rss_bytes,
         .cpu_user_ns = tracked->user_ns,
         .cpu_system_ns = tracked->system_ns,
+        .minor_faults = tracked->minor_faults,
+        .major_faults = tracked->major_faults,
         .threads =
             (int64_t)atomic_load_explicit(&shared->threads_started, memory_order_relaxed),
         .dropped_events =
@@ -123,9 +139,13 @@ int tracked_write_process(const struct tracked *tracked, const struct arena_file
         .cut_stacks = image == NULL ? 0
                                     : (int64_t)atomic_load_explicit(&image->cut_captures,
                                                                     memory_order_relaxed),
+        .cpu_sampling =
+            cpu_sampling(atomic_load_explicit(&shared->cpu_sampling, memory_order_relaxed)),
         .cpu_samples_lost = (int64_t)(tracked->sums.cpu_samples_lost
                                       + atomic_load_explicit(&shared->cpu_samples_lost,
                                                              memory_order_relaxed)),
+        .cpu_threads_missed =
+            (int64_t)atomic_load_explicit(&shared->cpu_threads_missed, memory_order_relaxed),
         .errors_beyond_table =
             (int64_t)atomic_load_explicit(&shared->errors_beyond_table, memory_order_relaxed),
         .own_bytes = (int64_t)atomic_load_explicit(&shared->own_bytes, memory_order_relaxed),
@@ -266,7 +286,10 @@ static int thread_cpu_write(const struct threads_context *context,
                                         .thread = thread,
                                         .stack = chunk * ARENA_CPU_SITES_PER_CHUNK + i,
                                         .samples = site->samples,
-                                        .allocator_samples = site->allocator_samples});
+                                        .system_samples = site->system_samples,
+                                        .allocator_samples = site->allocator_samples,
+                                        .allocator_system_samples =
+                                            site->allocator_system_samples});
         }
     }
     return result;
