@@ -42,7 +42,8 @@ int arena_file_create(const struct arena_config *config, struct arena_file *file
                       struct mt_error *error)
 {
     static const char advice[] = "raise the limit on memory or file size (ulimit -v, ulimit -f)";
-    file->fd = memfd_create("memtrack", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    *file = (struct arena_file){
+        .fd = memfd_create("memtrack", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
     if (file->fd < 0) {
         return mt_error_set(error, -errno, MT_STATUS_FAILED, "shared memory: %s: %s",
                             strerror(errno), advice);

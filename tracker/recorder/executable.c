@@ -41,7 +41,7 @@ static int refuse_candidate(const char *name, int reason, struct mt_error *error
     switch (reason) {
     case ENOENT:
     case ENOTDIR:
-        return mt_error_set(error, -ENOENT, MT_STATUS_NOT_FOUND, "%s: no such program: check the name or PATH",
+        return mt_error_set(error, -ENOENT, MT_STATUS_NOT_FOUND, "%s: not found: check the name or PATH",
                            name);
     case EISDIR:
         return mt_error_set(error, -EACCES, MT_STATUS_NOT_EXECUTABLE, "%s: is a directory: name a program", name);
@@ -124,7 +124,7 @@ static int check_privileges(int fd, const char *path, struct mt_error *error)
     if (kind == NULL) {
         return 0;
     }
-    return mt_error_set(error, -EACCES, MT_STATUS_NOT_EXECUTABLE,
+    return mt_error_set(error, -EACCES, MT_STATUS_FAILED,
                        "%s: is %s, and the loader lets nobody into such a program: track a copy"
                        " without that (cp clears it)",
                        path, kind);
@@ -138,13 +138,13 @@ static int check_loader(const char *path, const char *loader, struct mt_error *e
                            "%s: its loader %s is missing: install that C library", path, loader);
     }
     if (strncmp(name, "ld-musl", 7) == 0) {
-        return mt_error_set(error, -EACCES, MT_STATUS_NOT_EXECUTABLE,
+        return mt_error_set(error, -EACCES, MT_STATUS_FAILED,
                            "%s: is linked with musl (%s), memtrack needs glibc: build it on a"
                            " glibc system to track it",
                            path, loader);
     }
     if (strncmp(name, "linker", 6) == 0) {
-        return mt_error_set(error, -EACCES, MT_STATUS_NOT_EXECUTABLE,
+        return mt_error_set(error, -EACCES, MT_STATUS_FAILED,
                            "%s: is linked with Android's libc (%s), memtrack needs glibc: build it"
                            " for glibc to track it",
                            path, loader);
@@ -170,10 +170,13 @@ static int refuse_damaged(const char *path, struct mt_error *error)
                        "%s: is a damaged or truncated ELF file: build or install it again", path);
 }
 
-static int check_program_headers(int fd, Elf *elf, const char *path, struct mt_error *error)
+static int check_program_headers(int fd, Elf *elf, const GElf_Ehdr *file_header,
+                                 const char *path, struct mt_error *error)
 {
     size_t count = 0;
-    if (elf_getphdrnum(elf, &count) != 0) {
+    /* libelf leaves out what is beyond a truncated file's end. */
+    if (elf_getphdrnum(elf, &count) != 0
+        || (file_header->e_phnum != PN_XNUM && file_header->e_phnum != count)) {
         return refuse_damaged(path, error);
     }
     for (size_t i = 0; i < count && i <= INT_MAX; i++) {
@@ -196,7 +199,7 @@ static int check_program_headers(int fd, Elf *elf, const char *path, struct mt_e
     if (is_loader(path)) {
         return 0;
     }
-    return mt_error_set(error, -EACCES, MT_STATUS_NOT_EXECUTABLE,
+    return mt_error_set(error, -EACCES, MT_STATUS_FAILED,
                        "%s: is statically linked, so that nothing can be loaded into it: link it"
                        " dynamically to track it",
                        path);
@@ -215,12 +218,12 @@ static int check_elf(int fd, const char *path, const unsigned char *identity, st
         result = refuse_damaged(path, error);
     } else if (header.e_machine == EM_386
                || (header.e_machine == EM_X86_64 && identity[EI_CLASS] == ELFCLASS32)) {
-        result = mt_error_set(error, -EACCES, MT_STATUS_NOT_EXECUTABLE,
+        result = mt_error_set(error, -EACCES, MT_STATUS_FAILED,
                              "%s: is a 32-bit program, memtrack tracks 64-bit ones: build it"
                              " with -m64",
                              path);
     } else if (header.e_machine != EM_X86_64) {
-        result = mt_error_set(error, -EACCES, MT_STATUS_NOT_EXECUTABLE,
+        result = mt_error_set(error, -EACCES, MT_STATUS_FAILED,
                              "%s: is built for another machine (ELF machine %d), memtrack tracks"
                              " x86-64 programs: build it for this one",
                              path, header.e_machine);
@@ -228,7 +231,7 @@ static int check_elf(int fd, const char *path, const unsigned char *identity, st
         result = mt_error_set(error, -EACCES, MT_STATUS_NOT_EXECUTABLE,
                              "%s: is no program but an object or core file: link it first", path);
     } else {
-        result = check_program_headers(fd, elf, path, error);
+        result = check_program_headers(fd, elf, &header, path, error);
     }
     elf_end(elf);
     return result;

@@ -131,6 +131,9 @@ static bool windows_fold(struct tracked *tracked, uint32_t tick_now, int64_t *mi
         }
         int64_t low = window->min_bytes;
         int64_t high = window->max_bytes;
+        if (tick == 0 && low == 0 && high == 0) {
+            continue; /* never used */
+        }
         is_active = is_active || low != high;
         *min = low < *min ? low : *min;
         *max = high > *max ? high : *max;
