@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A chain is cut here; sound code nests some dozens of inlined calls. */
 #define CHAIN_MAX 256u
@@ -92,10 +93,13 @@ static void resolve_answer(struct resolve *resolve, const struct lookup *lookup,
     pthread_mutex_unlock(&resolve->answer_lock);
 }
 
-/* Debug information may lack a name where the symbol table has one: functions of
- * assembler files, artificial ones. */
-static void outermost_name(struct symbolizer_module *module, uint64_t address,
-                           struct symbolizer_frame *frames, size_t *count)
+/*
+ * Debug information may lack a name where the symbol table has one: functions of
+ * assembler files, artificial ones. Lambdas and functions local to a file have a bare
+ * name there ("operator()") and a full one in the symbol table.
+ */
+static void outermost_name(struct symbolizer_module *module, const struct unit_index *index,
+                           uint64_t address, struct symbolizer_frame *frames, size_t *count)
 {
     struct symbolizer_frame *last = &frames[*count - 1];
     if (last->is_inlined && *count < CHAIN_MAX) {
@@ -104,6 +108,13 @@ static void outermost_name(struct symbolizer_module *module, uint64_t address,
         *count += frames_from_symbol(module, address, last);
     } else if (last->function == NULL) {
         frames_from_symbol(module, address, last);
+    } else if (last->linkage_name == NULL && index->is_mangled && last->function_start != 0) {
+        const struct symbol_table_entry *symbol =
+            symbol_table_find(module_symbols(module), last->function_start, false);
+        if (symbol != NULL && symbol->start == last->function_start
+            && strncmp(symbol->name, "_Z", 2) == 0) {
+            frames_from_symbol(module, last->function_start, last);
+        }
     }
 }
 
@@ -155,7 +166,7 @@ static void resolve_lookup(struct worker *worker, struct unit_index *index,
     }
     enum symbolizer_quality quality = SYMBOLIZER_QUALITY_DEBUG;
     if (count > 0) {
-        outermost_name(module, lookup->address, frames, &count);
+        outermost_name(module, index, lookup->address, frames, &count);
     } else {
         count = frames_from_symbol(module, lookup->address, &frames[0]);
         quality = count > 0 ? SYMBOLIZER_QUALITY_SYMBOL : SYMBOLIZER_QUALITY_NONE;

@@ -31,6 +31,20 @@ struct walk {
     struct walk_level levels[WALK_DEPTH_MAX];
 };
 
+static bool language_is_mangled(int language)
+{
+    switch (language) {
+    case DW_LANG_C_plus_plus:
+    case DW_LANG_C_plus_plus_03:
+    case DW_LANG_C_plus_plus_11:
+    case DW_LANG_C_plus_plus_14:
+    case DW_LANG_Rust:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* ---- collecting scopes -------------------------------------------------- */
 
 static int walk_add_interval(struct walk *walk, uint64_t low, uint64_t high, uint32_t scope,
@@ -244,6 +258,7 @@ int unit_index_init(struct unit_index *index, Dwarf *dwarf, Dwarf_Off offset,
     if (dwarf_offdie(dwarf, offset, &index->unit) == NULL) {
         return -EBADMSG;
     }
+    index->is_mangled = language_is_mangled(dwarf_srclang(&index->unit));
     int result = index_build_scopes(index, file, false);
     if (result != 0) {
         unit_index_deinit(index);

@@ -45,6 +45,7 @@ struct unit_index {
     size_t scope_count;
     size_t scope_room;
     struct interval_map map; /* address -> scope */
+    bool is_mangled;         /* of a language whose symbols tell more than DW_AT_name */
     bool is_complete;        /* classes outside functions were walked too */
     Dwarf_Lines *lines;
     size_t line_count;
