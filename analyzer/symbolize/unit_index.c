@@ -4,6 +4,7 @@
 
 #include <dwarf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,7 +114,8 @@ static int walk_add_scope(struct walk *walk, struct walk_level *level, bool is_i
     }
     struct unit_scope scope = {.die = level->die,
                                .parent = is_inlined ? level->scope : INTERVAL_MAP_NONE,
-                               .is_inlined = is_inlined};
+                               .is_inlined = is_inlined,
+                               .start = walk->intervals[intervals_before].low};
     int result = index_add_scope(index, &scope);
     level->scope = number;
     level->scope_depth = depth;
@@ -236,6 +238,7 @@ static int index_build_scopes(struct unit_index *index, const struct debug_file 
             index->notes |= SYMBOLIZER_NOTE_SPLIT_MISSING;
         }
     }
+    index->is_mangled = root->addr != NULL && language_is_mangled(dwarf_srclang(root));
     int result = root->addr == NULL ? 0 : walk_children(walk, root);
     if (result == -EBADMSG) {
         index->notes |= SYMBOLIZER_NOTE_DEBUG_DAMAGED;
@@ -258,7 +261,6 @@ int unit_index_init(struct unit_index *index, Dwarf *dwarf, Dwarf_Off offset,
     if (dwarf_offdie(dwarf, offset, &index->unit) == NULL) {
         return -EBADMSG;
     }
-    index->is_mangled = language_is_mangled(dwarf_srclang(&index->unit));
     int result = index_build_scopes(index, file, false);
     if (result != 0) {
         unit_index_deinit(index);
@@ -307,6 +309,26 @@ int unit_index_complete(struct unit_index *index, const struct debug_file *file)
 
 /* ---- names and lines ---------------------------------------------------- */
 
+/* libdw leaves a path relative to a compilation folder that is itself relative: "../x.c"
+ * compiled in "./string" is "./string/../x.c". */
+static const char *path_in_compilation(struct unit_index *index, struct string_pool *pool,
+                                       const char *path)
+{
+    Dwarf_Attribute attribute;
+    const char *folder = NULL;
+    if (strncmp(path, "../", 3) == 0
+        && dwarf_attr(&index->unit, DW_AT_comp_dir, &attribute) != NULL) {
+        folder = dwarf_formstring(&attribute);
+    }
+    char *joined;
+    if (folder == NULL || folder[0] == '\0' || asprintf(&joined, "%s/%s", folder, path) < 0) {
+        return string_pool_intern(pool, path, strlen(path));
+    }
+    path = string_pool_intern(pool, joined, strlen(joined));
+    free(joined);
+    return path;
+}
+
 static const char *index_file_path(struct unit_index *index, struct string_pool *pool, size_t number)
 {
     if (number >= index->file_count) {
@@ -317,7 +339,7 @@ static const char *index_file_path(struct unit_index *index, struct string_pool 
         if (path == NULL || path[0] == '\0' || strcmp(path, "???") == 0) {
             return NULL;
         }
-        path = string_pool_intern(pool, path, strlen(path));
+        path = path_in_compilation(index, pool, path);
         if (path != NULL) {
             path = string_pool_normalized_path(pool, path);
         }
@@ -405,26 +427,44 @@ static Dwarf_Line *index_find_line(struct unit_index *index, uint64_t address, s
     return line == NULL || dwarf_lineendsequence(line, &is_end) != 0 || is_end ? NULL : line;
 }
 
-/* Rows with line 0 stand for code that the compiler made up; the row before it is the
- * nearest thing that a person can look at. */
+/*
+ * Rows with line 0 stand for code that the compiler made up or moved. The nearest row
+ * before it in the same function or inlined call is what a person can look at; there is
+ * none when such code comes first.
+ */
 #define ROWS_BACK_MAX 32u
 
+static Dwarf_Line *index_find_person_line(struct unit_index *index, uint32_t scope, size_t row)
+{
+    for (unsigned i = 0; i < ROWS_BACK_MAX && row > 0; i++) {
+        Dwarf_Line *line = dwarf_onesrcline(index->lines, --row);
+        Dwarf_Addr start;
+        bool is_end;
+        int number;
+        if (line == NULL || dwarf_lineendsequence(line, &is_end) != 0 || is_end
+            || dwarf_lineno(line, &number) != 0 || dwarf_lineaddr(line, &start) != 0) {
+            return NULL;
+        }
+        if (number > 0 && interval_map_find(&index->map, start) == scope) {
+            return line;
+        }
+    }
+    return NULL;
+}
+
 static void frame_set_line(struct unit_index *index, struct string_pool *pool, uint64_t address,
-                           struct symbolizer_frame *frame)
+                           uint32_t scope, struct symbolizer_frame *frame)
 {
     size_t row;
     Dwarf_Line *line = index_find_line(index, address, &row);
     int number = 0;
-    for (unsigned i = 0; line != NULL && i < ROWS_BACK_MAX; i++) {
-        bool is_end;
-        if (dwarf_lineendsequence(line, &is_end) != 0 || is_end || dwarf_lineno(line, &number) != 0
-            || number > 0 || row == 0) {
-            break;
-        }
-        line = dwarf_onesrcline(index->lines, --row);
-    }
-    if (line == NULL || number <= 0) {
+    if (line == NULL || dwarf_lineno(line, &number) != 0) {
         return;
+    }
+    if (number == 0) {
+        Dwarf_Line *other = index_find_person_line(index, scope, row);
+        line = other != NULL ? other : line;
+        dwarf_lineno(line, &number);
     }
     Dwarf_Files *files;
     size_t file;
@@ -432,7 +472,7 @@ static void frame_set_line(struct unit_index *index, struct string_pool *pool, u
     if (dwarf_line_file(line, &files, &file) == 0) {
         frame->file = index_file_path(index, pool, file);
     }
-    frame->line = (uint32_t)number;
+    frame->line = number > 0 ? (uint32_t)number : 0;
     frame->column = dwarf_linecol(line, &column) == 0 && column > 0 ? (uint32_t)column : 0;
 }
 
@@ -440,9 +480,9 @@ size_t unit_index_resolve(struct unit_index *index, struct string_pool *pool, ui
                           struct symbolizer_frame *frames, size_t room)
 {
     frames[0] = (struct symbolizer_frame){0};
-    frame_set_line(index, pool, address, &frames[0]);
     size_t count = 0;
     uint32_t number = interval_map_find(&index->map, address);
+    frame_set_line(index, pool, address, number, &frames[0]);
     while (number != INTERVAL_MAP_NONE && count < room) {
         struct unit_scope *scope = &index->scopes[number];
         if (!scope->is_named) {

@@ -28,6 +28,7 @@ struct unit_scope {
     Dwarf_Die die;
     uint32_t parent; /* enclosing scope of an inlined call; INTERVAL_MAP_NONE */
     bool is_inlined;
+    uint64_t start; /* of its entry, else of its first range */
     /* Valid once is_named. */
     bool is_named;
     uint32_t call_line;
@@ -36,7 +37,6 @@ struct unit_scope {
     const char *call_file;
     const char *function;
     const char *linkage_name;
-    uint64_t start;
 };
 
 struct unit_index {

@@ -1,9 +1,10 @@
 /*
  * symbolize_probe FILE [DEBUG_DIRECTORY] < offsets - what the symbolizer says, as text.
  *
- * Reads module offsets in hexadecimal, one a line, and prints as addr2line -i -f -C and
- * llvm-symbolizer do: for each frame, innermost first, the function, then FILE:LINE:COLUMN;
- * an empty line after each address. Its answers are compared with theirs.
+ * Reads module offsets in hexadecimal, one a line, and prints as llvm-symbolizer
+ * --no-demangle does: for each frame, innermost first, the function (its linkage name
+ * where it has one), then FILE:LINE:COLUMN; an empty line after each address. Its answers
+ * are compared with theirs.
  */
 #include "symbolize/symbolizer.h"
 
@@ -23,7 +24,8 @@ static void keep_answer(void *context, const struct symbolizer_answer *answer)
     FILE *out = open_memstream(&text, &size);
     for (size_t i = 0; i < answer->frame_count; i++) {
         const struct symbolizer_frame *frame = &answer->frames[i];
-        fprintf(out, "%s\n%s:%u:%u\n", frame->function != NULL ? frame->function : "??",
+        const char *name = frame->linkage_name != NULL ? frame->linkage_name : frame->function;
+        fprintf(out, "%s\n%s:%u:%u\n", name != NULL ? name : "??",
                 frame->file != NULL ? frame->file : "??", frame->line, frame->column);
     }
     if (answer->frame_count == 0) {
