@@ -292,6 +292,11 @@ struct arena_process {
      * in batches. A reader who wants it exact sums the sites. */
     _Alignas(ARENA_CACHE_LINE) _Atomic int64_t shared_live_bytes;
     _Atomic int64_t shared_live_blocks;
+    /* The present tick's extremes, as in windows[], on the line that every event of a single
+     * thread touches anyway; the shim's own. */
+    int64_t window_low;
+    int64_t window_high;
+    uint32_t window_tick;
 
     /* The peak: on a line of its own, because every event reads the number, and it
      * changes only when the total reaches a new maximum. */

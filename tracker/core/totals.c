@@ -1,5 +1,35 @@
 #include "core/totals.h"
 
+void totals_note_extreme(struct arena_process *process, int64_t before, int64_t after,
+                         int64_t blocks)
+{
+    uint32_t tick = totals_tick();
+    struct arena_window *window = &process->windows[tick % ARENA_WINDOWS];
+    bool is_new = atomic_load_explicit(&window->tick, memory_order_relaxed) != tick;
+    if (is_new) {
+        window->max_bytes = before;
+        window->min_bytes = before;
+        atomic_store_explicit(&window->tick, tick, memory_order_release);
+    }
+    if (after > window->max_bytes) {
+        window->max_bytes = after;
+        if (after > atomic_load_explicit(&process_hot.mark_peak_bytes, memory_order_relaxed)) {
+            atomic_store_explicit(&process_hot.mark_peak_bytes, after, memory_order_relaxed);
+        }
+        if (after > atomic_load_explicit(&process->peak_bytes, memory_order_relaxed)) {
+            totals_peak_reached(process, after, blocks);
+        }
+    } else if (after < window->min_bytes) {
+        window->min_bytes = after;
+    }
+    process->window_tick = tick;
+    process->window_low = window->min_bytes;
+    process->window_high = window->max_bytes;
+    if (is_new) {
+        process_answer_allocator();
+    }
+}
+
 void totals_peak_reached(struct arena_process *process, int64_t bytes, int64_t blocks)
 {
     if (atomic_load_explicit(&process_hot.is_shared, memory_order_relaxed) != 0) {
@@ -37,7 +67,7 @@ void totals_publish(struct thread *thread)
     int64_t count =
         atomic_fetch_add_explicit(&process->shared_live_blocks, blocks, memory_order_relaxed)
         + blocks;
-    totals_note_window(process, before, before + bytes, count);
+    totals_note_extreme(process, before, before + bytes, count);
     uint32_t threads = atomic_load_explicit(&thread_running_count, memory_order_relaxed);
     int64_t batch = atomic_load_explicit(&process->peak_bytes, memory_order_relaxed)
                     / (1024 * (int64_t)(threads == 0 ? 1 : threads));
@@ -48,7 +78,7 @@ void totals_begin(struct arena_process *process, int64_t bytes, int64_t blocks)
 {
     atomic_store_explicit(&process->shared_live_bytes, bytes, memory_order_relaxed);
     atomic_store_explicit(&process->shared_live_blocks, blocks, memory_order_relaxed);
-    totals_note_window(process, bytes, bytes, blocks);
+    totals_note_extreme(process, bytes, bytes, blocks);
     if (bytes > 0) {
         totals_peak_reached(process, bytes, blocks);
     }

@@ -43,30 +43,10 @@ static inline uint32_t totals_birth_clock(void)
     return totals_tick() + atomic_load_explicit(&process_hot.tick_offset, memory_order_relaxed);
 }
 
-/* Notes that the total went from `before` to `after` in this tick. */
-static inline void totals_note_window(struct arena_process *process, int64_t before, int64_t after,
-                                      int64_t blocks)
-{
-    uint32_t tick = totals_tick();
-    struct arena_window *window = &process->windows[tick % ARENA_WINDOWS];
-    if (__builtin_expect(atomic_load_explicit(&window->tick, memory_order_relaxed) != tick, 0)) {
-        window->max_bytes = before;
-        window->min_bytes = before;
-        atomic_store_explicit(&window->tick, tick, memory_order_release);
-        process_answer_allocator();
-    }
-    if (after > window->max_bytes) {
-        window->max_bytes = after;
-        if (after > atomic_load_explicit(&process_hot.mark_peak_bytes, memory_order_relaxed)) {
-            atomic_store_explicit(&process_hot.mark_peak_bytes, after, memory_order_relaxed);
-        }
-        if (after > atomic_load_explicit(&process->peak_bytes, memory_order_relaxed)) {
-            totals_peak_reached(process, after, blocks);
-        }
-    } else if (after < window->min_bytes) {
-        window->min_bytes = after;
-    }
-}
+/* Notes that the total left the extremes of this tick, or that a tick began: out of line,
+ * because a program in its steady state rarely does either. */
+void totals_note_extreme(struct arena_process *process, int64_t before, int64_t after,
+                         int64_t blocks);
 
 static inline void totals_add(struct thread *thread, int64_t bytes, int64_t blocks)
 {
@@ -78,7 +58,13 @@ static inline void totals_add(struct thread *thread, int64_t bytes, int64_t bloc
             atomic_load_explicit(&process->shared_live_blocks, memory_order_relaxed) + blocks;
         atomic_store_explicit(&process->shared_live_bytes, before + bytes, memory_order_relaxed);
         atomic_store_explicit(&process->shared_live_blocks, count, memory_order_relaxed);
-        totals_note_window(process, before, before + bytes, count);
+        int64_t after = before + bytes;
+        uint64_t range = (uint64_t)(process->window_high - process->window_low);
+        if (__builtin_expect((uint64_t)(after - process->window_low) > range
+                                 || process->window_tick != totals_tick(),
+                             0)) {
+            totals_note_extreme(process, before, after, count);
+        }
         return;
     }
     thread->unpublished_bytes += bytes;

@@ -140,6 +140,7 @@ static void api_mark(struct memtrack_mark *mark)
     struct arena_window *window =
         &process_cold.process->windows[totals_tick() % ARENA_WINDOWS];
     window->max_bytes = mark->totals.live_bytes;
+    process_cold.process->window_high = mark->totals.live_bytes;
     thread->last_allocated = 0;
     mark->is_valid = true;
     thread_leave(thread);
