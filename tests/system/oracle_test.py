@@ -102,7 +102,7 @@ class OracleTest(MemtrackTest):
         self.check([need("ls"), "-l", "/usr/bin"], 500)
 
     def test_valgrind_counts_the_same_for_objdump(self):
-        self.check([need("objdump"), "-d", "-l", "-C", os.path.join(SAMPLES, "exceptions")], 5000)
+        self.check([need("objdump"), "-d", "-l", "-C", os.path.join(SAMPLES, "exceptions")], 1000)
 
 
 if __name__ == "__main__":
