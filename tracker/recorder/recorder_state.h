@@ -17,6 +17,7 @@
 #include "recorder/progress.h"
 #include "recorder/recorder.h"
 #include "recorder/tracked.h"
+#include "recorder/waker.h"
 
 /* Kinds of event in epoll's data, in the upper half; the lower half is an index. */
 #define RECORDER_EVENT_SIGNAL (UINT64_C(1) << 32)
@@ -24,6 +25,7 @@
 #define RECORDER_EVENT_TRACKED (UINT64_C(3) << 32)
 #define RECORDER_EVENT_UNSEEN (UINT64_C(4) << 32)
 #define RECORDER_EVENT_FOREGROUND (UINT64_C(5) << 32)
+#define RECORDER_EVENT_WAKE (UINT64_C(6) << 32)
 #define RECORDER_EVENT_KIND(data) ((data) & ~UINT64_C(0xffffffff))
 
 #define RECORDER_UNSEEN_MAX 256
@@ -49,6 +51,7 @@ struct recorder {
     struct arena_file file;
     struct handover handover;
     struct progress progress;
+    struct waker waker;
     int epoll_fd;
     int signal_fd;
 
