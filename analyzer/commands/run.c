@@ -26,7 +26,9 @@ static int run_resolve(const char *recording, pid_t pid, bool is_complete,
         return code;
     }
     struct symbolizer *symbolizer = NULL;
-    code = symbolizer_new(NULL, &symbolizer);
+    /* Only servers that DEBUGINFOD_URLS names are asked. */
+    const struct symbolizer_options symbols = {.use_debuginfod = true};
+    code = symbolizer_new(&symbols, &symbolizer);
     if (code != 0) {
         mt_error_set(error, code, MT_STATUS_FAILED,
                      "%s: naming its addresses: %s: free some"
