@@ -39,6 +39,7 @@ struct recorder_unseen {
 /* What stays of every process, also of those that ended. */
 struct recorder_entry {
     int32_t pid;
+    bool is_awaited; /* its index is handed out, its record is not complete yet */
     struct tracked *tracked; /* NULL once its end is written */
 };
 
@@ -63,6 +64,7 @@ struct recorder {
     struct recorder_entry *entries; /* [0..entry_count), by index in the arena */
     uint32_t entry_count;
     uint32_t entry_capacity;
+    uint32_t awaited_first; /* no entry below is awaited */
     uint32_t alive_count;
     struct image_writer **images; /* [0..image_count); NULL: not met yet */
     uint32_t image_count;
