@@ -67,9 +67,11 @@ struct arena_config {
     uint32_t follow;       /* enum arena_follow */
     uint32_t leaks;        /* 0 off, 1 counts, 2 full */
     uint32_t track_mmap;   /* bool */
-    uint32_t roots;        /* bit set, see census */
+    uint32_t roots;        /* ARENA_ROOTS_* */
     uint32_t sample_seed;  /* for tests that repeat a run; 0: from the clock */
-    uint32_t reserved[6];
+    uint32_t census_flags; /* ARENA_CENSUS_FLAG_* */
+    uint32_t pointer_alignment_bytes; /* of pointers in memory; 0: 8 */
+    uint32_t reserved[4];
 };
 
 struct arena_header {
@@ -197,6 +199,99 @@ struct arena_thread {
     _Atomic uint64_t cpu_chunk[ARENA_CPU_SITE_CHUNKS];
 };
 
+/* ---- census: a walk through the process's heap --------------------------- */
+
+enum arena_leak_class {
+    ARENA_LEAK_DEFINITE,
+    ARENA_LEAK_INDIRECT,
+    ARENA_LEAK_POSSIBLE,
+    ARENA_LEAK_REACHABLE,
+    ARENA_LEAK_IGNORED, /* the program asked to ignore these blocks */
+    ARENA_LEAK_CLASSES
+};
+
+/* What a census found of one site. */
+struct arena_census_site {
+    uint32_t stack;
+    uint32_t oldest_tick; /* birth of its oldest block */
+    uint64_t blocks[ARENA_LEAK_CLASSES];
+    uint64_t bytes[ARENA_LEAK_CLASSES];
+    uint64_t led_blocks; /* indirect blocks that only this site's definite ones lead to */
+    uint64_t led_bytes;
+    uint64_t pinned_pages; /* pages less than a quarter full, most of it of this site */
+    uint64_t pinned_bytes; /* what of them is not live */
+};
+
+enum arena_holder_kind {
+    ARENA_HOLDER_GLOBAL = 1,   /* holder: address of the pointer in a module's data */
+    ARENA_HOLDER_STACK = 2,    /* holder: return address of the frame it is in; 0: not known */
+    ARENA_HOLDER_REGISTER = 3,
+    ARENA_HOLDER_TLS = 4,      /* holder: address */
+    ARENA_HOLDER_MAPPING = 5,  /* holder: address of the pointer in memory the program mapped */
+    ARENA_HOLDER_SITE = 6      /* holder: stack id of the block with the pointer */
+};
+
+/* Blocks of `stack` to which the first pointer that was found is held by one holder. */
+struct arena_census_edge {
+    uint32_t stack;
+    uint32_t kind; /* enum arena_holder_kind */
+    uint64_t holder;
+    int32_t tid;          /* of stack, register and TLS holders; 0: not known */
+    uint32_t is_interior; /* the pointer leads into the block, not to its start */
+    uint64_t blocks;
+    uint64_t bytes;
+};
+
+enum arena_census_state {
+    ARENA_CENSUS_NONE = 0,
+    ARENA_CENSUS_RUNNING = 1,
+    ARENA_CENSUS_FULL = 2,
+    ARENA_CENSUS_FAILED = 3 /* see failure */
+};
+
+/* Written by the census; the state is release-stored last. */
+struct arena_census {
+    _Atomic uint32_t state;
+    uint32_t number;   /* 1, 2, ... within the process */
+    uint32_t tick;     /* when the program stood still */
+    uint32_t is_final; /* made at the process's end */
+    uint32_t roots;    /* bits: ARENA_ROOTS_* */
+    uint32_t threads;
+    uint32_t threads_unparked; /* whose stacks were scanned as a whole */
+    uint32_t site_count;
+    uint32_t edge_count;
+    uint32_t edges_merged; /* edges whose holder is only known to the page: no room for more */
+    uint64_t sites; /* offset of struct arena_census_site [0..site_count), by stack */
+    uint64_t edges; /* offset of struct arena_census_edge [0..edge_count) */
+    uint64_t pause_ns;
+    uint64_t scan_ns;
+    uint64_t scanned_bytes;
+    uint64_t own_bytes; /* memory the census needed */
+    char failure[128];  /* one line, for a person */
+};
+
+/* What counts as a root (struct arena_config.roots); 0 means all of them. */
+#define ARENA_ROOTS_GLOBALS 1u
+#define ARENA_ROOTS_STACKS 2u
+#define ARENA_ROOTS_REGISTERS 4u
+#define ARENA_ROOTS_TLS 8u
+#define ARENA_ROOTS_MAPPINGS 16u
+#define ARENA_ROOTS_ALL 31u
+
+/* struct arena_config.census_flags */
+#define ARENA_CENSUS_FLAG_AT_UNDERSCORE_EXIT 1u /* also where the program calls _exit */
+#define ARENA_CENSUS_FLAG_INTERIOR 2u  /* a pointer into a block holds it */
+#define ARENA_CENSUS_FLAG_NO_HEURISTICS 4u
+
+/* Censuses of a process, newest last: number n stands in slot n % ARENA_CENSUSES, so that
+ * one is complete while the next is made. */
+#define ARENA_CENSUSES 2u
+struct arena_census_slot {
+    _Atomic uint64_t census; /* offset of struct arena_census */
+    uint64_t capacity_bytes; /* of the space behind `sites`, used again by later ones */
+    uint64_t space;          /* offset of that space */
+};
+
 /* ---- processes ---------------------------------------------------------- */
 
 enum arena_start { ARENA_START_EXEC = 1, ARENA_START_FORK = 2, ARENA_START_ATTACH = 3 };
@@ -313,6 +408,15 @@ struct arena_process {
     struct arena_error errors[ARENA_ERRORS_MAX];
     struct arena_request requests[ARENA_REQUESTS];
     struct arena_allocator_figures allocator_figures;
+
+    /* Censuses. The recorder (or the program, by the API) raises `requested` and sends the
+     * signal `census_signal` to the process; `finished` is the number of the latest complete
+     * one. */
+    _Atomic uint32_t census_requested;
+    _Atomic uint32_t census_finished;
+    _Atomic int32_t census_signal; /* 0: the program left none free */
+    char census_forbidden[64]; /* why there is none; "": there is */
+    struct arena_census_slot censuses[ARENA_CENSUSES];
 
     /* Text, NUL-terminated; arguments NUL-separated, argument_bytes long in all. */
     uint32_t argument_bytes;

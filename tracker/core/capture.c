@@ -722,3 +722,9 @@ UNWIND_READS_STACKS uint32_t capture_stack_in_handler(struct capture_thread *thr
     }
     return stateless_capture(&request);
 }
+
+void capture_note_module(uintptr_t address)
+{
+    struct capture_frame frame = {.pc = address + 1, .hash = 1};
+    module_table_note(&capture.modules, &frame, 1);
+}

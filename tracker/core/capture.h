@@ -77,4 +77,7 @@ uint32_t capture_stack(struct capture_thread *thread, const struct capture_origi
  */
 uint32_t capture_stack_in_handler(struct capture_thread *thread, const void *ucontext);
 
+/* Registers the module that `address` lies in, if any, as if a frame were there. */
+void capture_note_module(uintptr_t address);
+
 #endif

@@ -133,6 +133,161 @@ uint64_t live_map_visit(live_map_visitor *visitor, void *context)
     return visit.count;
 }
 
+/* Numbers of the regions in use, by address. Static for the same reason as above. */
+static uint32_t region_order[REGION_RECORDS];
+
+static uint32_t regions_sort(void)
+{
+    uint32_t used = atomic_load_explicit(&region_pool_used, memory_order_acquire);
+    uint32_t count = used < REGION_RECORDS ? used : REGION_RECORDS;
+    for (uint32_t i = 0; i < count; i++) {
+        region_order[i] = i;
+    }
+    /* Shell sort: regions come nearly in order, and there are few. */
+    for (uint32_t gap = count / 2; gap > 0; gap /= 2) {
+        for (uint32_t i = gap; i < count; i++) {
+            uint32_t moved = region_order[i];
+            uint32_t at = i;
+            while (at >= gap && region_number[region_order[at - gap]] > region_number[moved]) {
+                region_order[at] = region_order[at - gap];
+                at -= gap;
+            }
+            region_order[at] = moved;
+        }
+    }
+    return count;
+}
+
+/* Residency of all planes of a region: bit p of residency[i] says that page i of plane p is
+ * there. */
+static bool region_find_planes(const struct live_region *region,
+                               _Atomic uint64_t *planes[LIVE_MAP_PLANES],
+                               unsigned char residency[PLANE_PAGES])
+{
+    bool has_any = false;
+    unsigned char page_residency[PLANE_PAGES];
+    __builtin_memset(residency, 0, PLANE_PAGES);
+    for (unsigned plane = 0; plane < LIVE_MAP_PLANES; plane++) {
+        planes[plane] = atomic_load_explicit(&region->plane[plane], memory_order_acquire);
+        if (planes[plane] == NULL || !plane_residency(planes[plane], page_residency)) {
+            planes[plane] = NULL;
+            continue;
+        }
+        has_any = true;
+        for (size_t page = 0; page < PLANE_PAGES; page++) {
+            residency[page] |= (unsigned char)((page_residency[page] & 1) << plane);
+        }
+    }
+    return has_any;
+}
+
+static void record_visit(struct visit *visit, uintptr_t window_address, uint64_t record)
+{
+    uintptr_t address = window_address + (((record >> LIVE_RECORD_TAG_SHIFT) & 7) << 3);
+    struct live_block block;
+    live_record_unpack(address, record, &block);
+    visit->visitor(visit->context, address, &block);
+    visit->count++;
+}
+
+/* One window: its live records in order of their tags. */
+static void window_visit(struct visit *visit, uintptr_t window_address,
+                         _Atomic uint64_t *const planes[LIVE_MAP_PLANES], unsigned present,
+                         size_t index)
+{
+    uint64_t records[LIVE_MAP_PLANES];
+    unsigned count = 0;
+    for (unsigned plane = 0; plane < LIVE_MAP_PLANES; plane++) {
+        if ((present & 1u << plane) == 0) {
+            continue;
+        }
+        uint64_t record = atomic_load_explicit(&planes[plane][index], memory_order_relaxed);
+        if (!live_record_is_live(record)) {
+            continue;
+        }
+        unsigned at = count++;
+        while (at > 0 && live_record_key(records[at - 1]) > live_record_key(record)) {
+            records[at] = records[at - 1];
+            at--;
+        }
+        records[at] = record;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        record_visit(visit, window_address, records[i]);
+    }
+}
+
+static void region_visit(struct visit *visit, uintptr_t region_address,
+                         const struct live_region *region)
+{
+    _Atomic uint64_t *planes[LIVE_MAP_PLANES];
+    unsigned char residency[PLANE_PAGES];
+    if (!region_find_planes(region, planes, residency)) {
+        return;
+    }
+    for (size_t page = 0; page < PLANE_PAGES; page++) {
+        unsigned present = residency[page];
+        if (present == 0) {
+            continue;
+        }
+        for (size_t index = page * PAGE_SLOTS; index < (page + 1) * PAGE_SLOTS; index++) {
+            window_visit(visit, region_address + (index << LIVE_MAP_WINDOW_SHIFT), planes, present,
+                         index);
+        }
+    }
+}
+
+uint64_t live_map_visit_in_order(live_map_visitor *visitor, void *context)
+{
+    struct visit visit = {.visitor = visitor, .context = context};
+    uint32_t count = regions_sort();
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t region = region_order[i];
+        region_visit(&visit, (uintptr_t)region_number[region] << LIVE_MAP_REGION_SHIFT,
+                     &region_pool[region]);
+    }
+    return visit.count;
+}
+
+bool live_map_had_blocks(uintptr_t start, uintptr_t end)
+{
+    uintptr_t region_bytes = (uintptr_t)1 << LIVE_MAP_REGION_SHIFT;
+    unsigned char page_residency[PLANE_PAGES];
+    for (uintptr_t at = start; at < end; at = (at & ~(region_bytes - 1)) + region_bytes) {
+        struct live_region *region = live_map_region_of(at);
+        /* Plane 0 is enough: others are used only beside it. */
+        _Atomic uint64_t *slots =
+            region == NULL ? NULL : atomic_load_explicit(&region->plane[0], memory_order_acquire);
+        if (slots == NULL || !plane_residency(slots, page_residency)) {
+            continue;
+        }
+        uintptr_t stop = (at & ~(region_bytes - 1)) + region_bytes;
+        size_t last = live_map_slot_index((stop < end ? stop : end) - 1);
+        for (size_t index = live_map_slot_index(at); index <= last; index++) {
+            if ((page_residency[index / PAGE_SLOTS] & 1) == 0) {
+                index |= PAGE_SLOTS - 1;
+            } else if (atomic_load_explicit(&slots[index], memory_order_relaxed) != 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void live_map_visit_own(void (*visit)(void *context, uintptr_t start, size_t bytes), void *context)
+{
+    uint32_t used = atomic_load_explicit(&region_pool_used, memory_order_acquire);
+    for (uint32_t i = 0; i < used && i < REGION_RECORDS; i++) {
+        for (unsigned plane = 0; plane < LIVE_MAP_PLANES; plane++) {
+            _Atomic uint64_t *slots =
+                atomic_load_explicit(&region_pool[i].plane[plane], memory_order_acquire);
+            if (slots != NULL) {
+                visit(context, (uintptr_t)slots, PLANE_BYTES);
+            }
+        }
+    }
+}
+
 static void plane_count(struct visit *visit, uintptr_t region_address, _Atomic uint64_t *slots)
 {
     (void)region_address;

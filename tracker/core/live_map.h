@@ -220,6 +220,15 @@ static inline bool live_map_remove(uintptr_t address, struct live_block *block)
 typedef void live_map_visitor(void *context, uintptr_t address, const struct live_block *block);
 uint64_t live_map_visit(live_map_visitor *visit, void *context);
 
+/* The same in order of address. Single-threaded callers only, one at a time. */
+uint64_t live_map_visit_in_order(live_map_visitor *visit, void *context);
+
+/* Returns whether a block ever began in [start, end). */
+bool live_map_had_blocks(uintptr_t start, uintptr_t end);
+
+/* Calls visit for each mapping of the shadow itself. */
+void live_map_visit_own(void (*visit)(void *context, uintptr_t start, size_t bytes), void *context);
+
 /* Bytes of the shadow that are in memory. Reads page tables: not for the event path. */
 uint64_t live_map_resident_bytes(void);
 

@@ -308,6 +308,17 @@ void thread_each(void (*visit)(struct thread *thread))
     }
 }
 
+void thread_visit_own(void (*visit)(void *context, uintptr_t start, size_t bytes), void *context)
+{
+    uint32_t count = atomic_load_explicit(&thread_record_count, memory_order_relaxed);
+    for (uint32_t i = 0; i < count && i < THREAD_RECORDS_MAX; i++) {
+        if (thread_record[i] != NULL) {
+            visit(context, (uintptr_t)thread_record[i],
+                  THREAD_PAGES_BYTES + capture_thread_bytes());
+        }
+    }
+}
+
 struct arena_site *thread_site_new(struct thread *thread, uint32_t stack)
 {
     uint32_t chunk = stack / ARENA_SITES_PER_CHUNK;

@@ -87,6 +87,9 @@ void thread_forked(void);
 /* Calls visit for every record, whoever has it or nobody. */
 void thread_each(void (*visit)(struct thread *thread));
 
+/* Calls visit for each mapping that holds thread records. */
+void thread_visit_own(void (*visit)(void *context, uintptr_t start, size_t bytes), void *context);
+
 /* The slow part of thread_site(). NULL when the arena is full. */
 struct arena_site *thread_site_new(struct thread *thread, uint32_t stack);
 

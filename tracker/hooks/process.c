@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "census/census.h"
 #include "core/cpu_timer.h"
 #include "core/raw_syscall.h"
 #include "core/thread_start.h"
@@ -23,6 +24,10 @@
 static void at_exit(int status, void *argument)
 {
     (void)argument;
+    struct capture_origin origin;
+    CAPTURE_ORIGIN_HERE(origin);
+    __builtin_unwind_init(); /* the caller's registers are in this frame, for the census */
+    census_at_exit(&origin, false);
     process_exiting(status);
 }
 
@@ -124,6 +129,8 @@ __attribute__((constructor(101))) static void start(int argument_count, char **a
     }
     thread_start_tracking_ends();
     on_exit(at_exit, NULL);
+    census_set_allocator((uintptr_t)gnu_get_libc_version, (uintptr_t)real.malloc);
+    census_open();
     if (cpu_timer_is_on()) {
         pthread_atfork(NULL, NULL, cpu_timer_forked);
     }
@@ -137,6 +144,10 @@ __attribute__((constructor(101))) static void start(int argument_count, char **a
 
 HOOK_EXPORT void _exit(int status)
 {
+    struct capture_origin origin;
+    CAPTURE_ORIGIN_HERE(origin);
+    __builtin_unwind_init(); /* the caller's registers are in this frame, for the census */
+    census_at_exit(&origin, true);
     process_exiting(status);
     for (;;) {
         raw_syscall3(SYS_exit_group, status, 0, 0);
@@ -151,6 +162,10 @@ HOOK_EXPORT void _Exit(int status)
 HOOK_EXPORT void quick_exit(int status)
 {
     static void (*next)(int);
+    struct capture_origin origin;
+    CAPTURE_ORIGIN_HERE(origin);
+    __builtin_unwind_init(); /* the caller's registers are in this frame, for the census */
+    census_at_exit(&origin, false);
     process_exiting(status);
     if (next == NULL) {
         *(void **)&next = real_find("quick_exit");
@@ -178,11 +193,14 @@ HOOK_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attribut
     process_set_shared();
     struct thread_start *start = cpu_timer_is_on() ? real.malloc(sizeof *start) : NULL;
     if (start == NULL) {
-        return next(thread, attributes, start_routine, argument);
+        int error = next(thread, attributes, start_routine, argument);
+        census_reopen(); /* the first one sets glibc's handlers */
+        return error;
     }
     *start = (struct thread_start){
         .routine = start_routine, .argument = argument, .release = real.free};
     int error = next(thread, attributes, thread_start_run, start);
+    census_reopen();
     if (error != 0) {
         real.free(start);
     }
@@ -203,6 +221,8 @@ HOOK_EXPORT int pthread_cancel(pthread_t thread)
 
 /* ---- seccomp -------------------------------------------------------------- */
 
+#define CONFINED "the program confined itself with seccomp"
+
 HOOK_EXPORT int prctl(int option, ...)
 {
     static int (*next)(int, ...);
@@ -211,6 +231,7 @@ HOOK_EXPORT int prctl(int option, ...)
     }
     if (option == PR_SET_SECCOMP) {
         cpu_timer_end();
+        census_forbid(CONFINED);
     }
     va_list list;
     va_start(list, option);
@@ -232,6 +253,7 @@ static void __attribute__((used)) syscall_prepare(long number, long operation)
     if (number == SYS_seccomp && operation != SECCOMP_GET_ACTION_AVAIL
         && operation != SECCOMP_GET_NOTIF_SIZES) {
         cpu_timer_end();
+        census_forbid(CONFINED);
     }
 }
 

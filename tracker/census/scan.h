@@ -1,0 +1,30 @@
+/*
+ * census/scan.h - the scan itself, on memory that stands still.
+ *
+ * Context: inside the tracked program, a forked child or (when no fork was possible) with
+ *          the other threads parked. Memory: see census.h. Threads: one.
+ */
+#ifndef MEMTRACK_CENSUS_SCAN_H
+#define MEMTRACK_CENSUS_SCAN_H
+
+#include "arena/arena.h"
+#include "census/parking.h"
+
+struct scan_request {
+    const struct arena *arena;
+    struct arena_census *census; /* in the arena; its results are written there */
+    struct arena_census_slot *slot;
+    uint32_t stack_end; /* stack ids in use are below it */
+    const struct parked_thread *threads; /* all that stand still, the asking one too */
+    uint32_t thread_count;
+    uintptr_t libc_function;
+    uintptr_t allocator_function;
+    uintptr_t own_start; /* memory of the census that is no root */
+    uintptr_t own_end;
+};
+
+/* Scans and fills in *census but for its state. Returns NULL, or why it could not be
+ * done (constant text). */
+const char *scan_run(const struct scan_request *request);
+
+#endif
