@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "arena/clock.h"
+#include "recorder/census_read.h"
 
 /* A run is bounded, however long it is. */
 #define SNAPSHOTS_MAX 200
@@ -154,6 +155,11 @@ static int process_write(struct recorder *recorder, struct tracked *tracked)
     int result = tracked_write_sites(tracked, &recorder->file, recorder->writer);
     if (result == 0) {
         result = image_update(recorder, tracked);
+    }
+    if (result == 0 && tracked->image < recorder->image_count
+        && recorder->images[tracked->image] != NULL) {
+        result = census_write(tracked, &recorder->file, recorder->images[tracked->image],
+                              recorder->writer, RECORDING_UNKNOWN);
     }
     if (result == 0) {
         result = tracked_write_process(tracked, &recorder->file, recorder->writer);

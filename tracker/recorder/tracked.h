@@ -60,13 +60,13 @@ struct tracked {
     uint32_t points_generation;
     uint32_t tick_polled;
     int64_t peak_polled_bytes;
-    uint64_t counted_ns;    /* when they were summed up last */
     uint64_t count_next_ns; /* allocations not summed up again before */
     uint32_t figures_requested;
     uint64_t figures_next_ns;
 
     struct site_sums sums; /* latest reading */
     bool is_in_use;        /* sums are being written: no new reading now */
+    uint32_t census_written; /* number of the latest census in the recording */
     struct tracked_counters *snapshot; /* [0..snapshot_count), by stack id */
     size_t snapshot_count;
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "arena/clock.h"
+#include "recorder/census_read.h"
 #include "recorder/tracked.h"
 
 #define ARGUMENTS_MAX 4096u
@@ -80,6 +81,7 @@ int tracked_write_process(const struct tracked *tracked, const struct arena_file
     char executable[ARENA_TEXT_BYTES];
     char working_directory[ARENA_TEXT_BYTES];
     char allocator[sizeof shared->allocator + 1];
+    char scan[192];
     int64_t live_bytes =
         (int64_t)(total->allocated_bytes - total->freed_bytes + total->inherited_bytes);
     int64_t live_blocks =
@@ -149,7 +151,7 @@ int tracked_write_process(const struct tracked *tracked, const struct arena_file
         .errors_beyond_table =
             (int64_t)atomic_load_explicit(&shared->errors_beyond_table, memory_order_relaxed),
         .own_bytes = (int64_t)atomic_load_explicit(&shared->own_bytes, memory_order_relaxed),
-        .scan = file->arena.header->config.leaks == 0 ? "off" : NULL};
+        .scan = census_scan_text(tracked, file, scan, sizeof scan)};
     if (row.peak_ns < row.started_ns) {
         row.peak_ns = row.started_ns; /* the peak's tick began before the process did */
     }
