@@ -1,5 +1,6 @@
 #include "commands/command.h"
 
+#include "commands/cpu.h"
 #include "commands/report.h"
 #include "commands/run.h"
 
@@ -12,6 +13,8 @@ const struct command command_table[] = {
      command_run},
     {"report", "FILE [OPTIONS]", "the report of a recording: peak, top sites, leaks, CPU, timeline",
      command_report},
+    {"cpu", "FILE [OPTIONS]", "where CPU time went: self and total, by function, line, thread ...",
+     command_cpu},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -332,7 +332,9 @@ static int load_visit_cpu(void *context, const void *row)
     item->thread = cpu->thread;
     item->stack = load_stack(loader, cpu->stack);
     item->samples = cpu->samples;
+    item->system_samples = cpu->system_samples;
     item->allocator_samples = cpu->allocator_samples;
+    item->allocator_system_samples = cpu->allocator_system_samples;
     struct model_site *site = load_site(loader, cpu->stack);
     site->cpu_samples += cpu->samples;
     site->allocator_samples += cpu->allocator_samples;

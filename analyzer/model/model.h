@@ -126,7 +126,9 @@ struct model_cpu {
     int64_t thread;
     const struct model_stack *stack;
     int64_t samples;
-    int64_t allocator_samples;
+    int64_t system_samples;           /* of these, in system calls */
+    int64_t allocator_samples;        /* in malloc and free, for blocks of this stack */
+    int64_t allocator_system_samples; /* of these, in system calls */
 };
 
 struct model_totals {
