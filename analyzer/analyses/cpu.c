@@ -86,6 +86,9 @@ const char *cpu_frame_name(struct region *region, const struct model_frame *fram
     if (frame->function != NULL) {
         return frame->function;
     }
+    if (frame->module != NULL && frame->module->name[0] == '[') { /* [vdso] */
+        return frame->module->name;
+    }
     return frame->module != NULL && frame->module->name[0] != '\0'
                ? region_format(region, "[in %s]", frame->module->name)
                : "[unknown]";

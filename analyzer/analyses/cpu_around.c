@@ -98,8 +98,8 @@ static void around_count(void *context, const struct model_process *process,
     }
     around->self += row->samples;
     if (row->allocator_samples > 0) {
-        state->callees.entries[cpu_tally_allocator(&state->callees)].total +=
-            row->allocator_samples;
+        size_t index = cpu_tally_allocator(&state->callees); /* may move the entries */
+        state->callees.entries[index].total += row->allocator_samples;
     }
 }
 

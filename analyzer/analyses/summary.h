@@ -8,7 +8,7 @@
 #ifndef MEMTRACK_ANALYSES_SUMMARY_H
 #define MEMTRACK_ANALYSES_SUMMARY_H
 
-#include "model/model.h"
+#include "analyses/cpu.h"
 
 enum summary_metric {
     SUMMARY_ALLOCATED,   /* allocated bytes */
@@ -27,26 +27,13 @@ struct summary_ranking {
     int64_t total; /* of the metric over all sites */
 };
 
-struct summary_function {
-    const char *function; /* never NULL */
-    const char *file;     /* NULL: unknown */
-    int64_t self;         /* samples */
-    int64_t total;
-};
-
 struct summary {
     const struct model *model;
     const struct model_process *process;
     double seconds; /* how long it ran, or was seen running */
     struct summary_ranking rankings[SUMMARY_METRICS];
-    int64_t cpu_samples; /* allocator's included */
-    int64_t cpu_allocator_samples;
-    const struct summary_function *functions; /* by self, then total, largest first */
-    size_t function_count;
+    const struct cpu_result *cpu; /* by function */
 };
-
-/* The name under which time inside malloc and free is listed. */
-#define SUMMARY_ALLOCATOR_FUNCTION "[malloc and free]"
 
 int64_t summary_metric_of(const struct model_site *site, enum summary_metric metric);
 

@@ -22,6 +22,8 @@ const char run_options_help[] =
     "      --snapshot-every TIME  500ms, 10s, 5m (default: 1s at first, then ever less often)\n"
     "      --sample BYTES       record one allocation per BYTES allocated on average\n"
     "      --cpu HZ, --no-cpu   CPU samples a second (default 99), or none\n"
+    "      --cpu-clock=cpu|wall sample while the program computes, or also while it waits,\n"
+    "                           which interrupts system calls (default cpu)\n"
     "      --depth N            frames kept of each stack (default 128)\n"
     "      --follow=all|none|fork  which children to record (default all)\n"
     "      --allocator=default|jemalloc|PATH  run the program on this allocator\n"
@@ -41,6 +43,7 @@ enum run_option {
     RUN_OPTION_SAMPLE,
     RUN_OPTION_CPU,
     RUN_OPTION_NO_CPU,
+    RUN_OPTION_CPU_CLOCK,
     RUN_OPTION_DEPTH,
     RUN_OPTION_FOLLOW,
     RUN_OPTION_ALLOCATOR,
@@ -60,6 +63,7 @@ static const struct option run_long_options[] = {
     {"sample", required_argument, NULL, RUN_OPTION_SAMPLE},
     {"cpu", required_argument, NULL, RUN_OPTION_CPU},
     {"no-cpu", no_argument, NULL, RUN_OPTION_NO_CPU},
+    {"cpu-clock", required_argument, NULL, RUN_OPTION_CPU_CLOCK},
     {"depth", required_argument, NULL, RUN_OPTION_DEPTH},
     {"follow", required_argument, NULL, RUN_OPTION_FOLLOW},
     {"allocator", required_argument, NULL, RUN_OPTION_ALLOCATOR},
@@ -214,6 +218,7 @@ static int choice_into(const char *option, const char *text, const char *const *
 static int record_option(int option, const char *value, struct run_options *options,
                          struct mt_error *error)
 {
+    static const char *const clocks[] = {"cpu", "wall", NULL};
     static const char *const follows[] = {"all", "none", "fork", NULL};
     static const char *const leaks[] = {"off", "counts", "full", NULL};
     struct arena_config *config = &options->recorder.config;
@@ -238,6 +243,8 @@ static int record_option(int option, const char *value, struct run_options *opti
     case RUN_OPTION_NO_CPU:
         config->cpu_hz = 0;
         return 0;
+    case RUN_OPTION_CPU_CLOCK:
+        return choice_into("--cpu-clock", value, clocks, "cpu or wall", &config->cpu_clock, error);
     case RUN_OPTION_DEPTH:
         return number_into("--depth", value, 1, CAPTURE_DEPTH_LIMIT, &config->depth_max, error);
     case RUN_OPTION_FOLLOW:

@@ -93,8 +93,9 @@ const char *cpu_report_sentence(struct region *region, const struct cpu_result *
                              share);
     case CPU_FINDING_WAITING:
         return region_format(region,
-                             "It mostly waited: the CPU was used for %s of the time that passed. "
-                             "`memtrack run --cpu-clock=wall` shows where it waits.",
+                             "It had a CPU for %s of the time that passed: otherwise it waited, or "
+                             "others had the machine. `memtrack run --cpu-clock=wall` shows where "
+                             "it waits.",
                              share);
     case CPU_FINDING_FEW:
         return region_format(region,
@@ -206,9 +207,9 @@ static void add_edges(struct report_document *document, const struct cpu_result 
                       const char *title, const struct cpu_list *list, int64_t self,
                       const char *self_name)
 {
-    static const struct report_column columns[] = {{"", "percent", REPORT_PERCENT},
+    static const struct report_column columns[] = {{"total", "percent", REPORT_PERCENT},
                                                    {"", "seconds", REPORT_SECONDS},
-                                                   {"", "place", REPORT_PLACE}};
+                                                   {"function", "place", REPORT_PLACE}};
     report_add_section(document, title, NULL);
     struct report_table *table = report_add_table(document, columns, 3);
     struct report_frame *own = region_alloc(document->region, sizeof(*own));
@@ -241,7 +242,7 @@ static void add_around(struct report_document *document, const struct cpu_result
 static void add_sites(struct report_document *document, const struct cpu_result *result,
                       const struct cpu_report_options *options)
 {
-    static const struct report_column columns[] = {{"", "percent", REPORT_PERCENT},
+    static const struct report_column columns[] = {{"self", "percent", REPORT_PERCENT},
                                                    {"", "seconds", REPORT_SECONDS},
                                                    {"for blocks allocated by", "place",
                                                     REPORT_PLACE}};

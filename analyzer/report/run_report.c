@@ -1,5 +1,6 @@
 #include "report/run_report.h"
 
+#include "report/cpu_report.h"
 #include "report/place.h"
 #include "report/quantity.h"
 
@@ -512,28 +513,37 @@ static void run_add_cpu(struct run_maker *maker)
                                                    {"total", "total", REPORT_PERCENT},
                                                    {"function", "function", REPORT_PLACE}};
     const struct summary *summary = maker->summary;
-    if (summary->cpu_samples == 0) {
+    const struct cpu_result *cpu = summary->cpu;
+    if (cpu->samples == 0) {
         return;
     }
     struct report_document *document = maker->document;
-    int64_t hz = maker->model->run->cpu_hz;
-    report_add_section(
-        document, "CPU",
-        region_format(document->region, "%s samples%s%s", quantity_count(summary->cpu_samples).text,
-                      hz > 0 ? ", about " : "",
-                      hz > 0 ? quantity_seconds((double)summary->cpu_samples / (double)hz).text
-                             : ""));
+    report_add_section(document, "CPU",
+                       region_format(document->region, "%s in %s samples",
+                                     region_copy_text(document->region,
+                                                      quantity_seconds(cpu_seconds(
+                                                          cpu, cpu->samples + cpu->lost)).text),
+                                     quantity_count(cpu->samples + cpu->lost).text));
+    for (size_t i = 0; i < cpu->finding_count; i++) {
+        report_add_paragraph(document, "%s",
+                             cpu_report_sentence(document->region, cpu, &cpu->findings[i]));
+    }
     struct report_table *table = report_add_table(document, columns, 3);
-    for (size_t i = 0; i < summary->function_count && i < maker->options->top; i++) {
-        const struct summary_function *function = &summary->functions[i];
+    for (size_t i = 0; i < cpu->list.count && i < maker->options->top; i++) {
+        const struct cpu_entry *function = &cpu->list.entries[i];
         if (function->self == 0) {
             break;
         }
         struct report_frame *frame = region_alloc(document->region, sizeof(*frame));
-        *frame = (struct report_frame){.function = function->function, .file = function->file};
+        *frame = (struct report_frame){
+            .function = function->name,
+            .file = function->frame != NULL ? function->frame->file : NULL,
+            .module = function->frame != NULL && function->frame->module != NULL
+                          ? function->frame->module->path
+                          : NULL};
         struct report_row *row = report_add_row(document, table);
-        report_set_number(row, 0, run_share(function->self, summary->cpu_samples));
-        report_set_number(row, 1, run_share(function->total, summary->cpu_samples));
+        report_set_number(row, 0, cpu_percent(cpu, function->self));
+        report_set_number(row, 1, cpu_percent(cpu, function->total));
         report_set_place(row, 2, frame);
     }
 }
@@ -671,7 +681,6 @@ static void run_add_notes(struct run_maker *maker)
                        "stacks needed a guess where code has no unwind information");
     run_add_count_note(maker, row->cut_stacks,
                        "stacks were deeper than the frames kept; --depth keeps more");
-    run_add_count_note(maker, row->cpu_samples_lost, "CPU samples were lost");
     run_add_count_note(maker, row->errors_beyond_table, "more errors found no room in the list");
     const char *still_running = recording_reader_fact(maker->model->reader, "still_running");
     if (still_running != NULL && strcmp(still_running, "0") != 0) {
@@ -702,7 +711,7 @@ static void run_add_commands(struct run_maker *maker)
     if (maker->process->census != NULL) {
         run_suggest(maker, "leaks", "", "leaks by class, and who holds what is left");
     }
-    if (maker->summary->cpu_samples > 0) {
+    if (maker->summary->cpu->samples > 0) {
         run_suggest(maker, "cpu", "", "where CPU time went");
     }
     if (maker->model->snapshot_count > 1 && !run_is_peak(maker)) {

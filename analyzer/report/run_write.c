@@ -1,4 +1,5 @@
 /* The contract's JSON of a run, and the table of its sites. */
+#include "report/cpu_report.h"
 #include "report/place.h"
 #include "report/run_report.h"
 
@@ -267,26 +268,6 @@ static void write_timeline(struct report_tree *tree, const struct model_process 
     tree_end(tree);
 }
 
-static void write_cpu(struct report_tree *tree, const struct summary *summary)
-{
-    tree_object(tree, "cpu");
-    tree_integer(tree, "samples", summary->cpu_samples);
-    tree_integer(tree, "allocator_samples", summary->cpu_allocator_samples);
-    tree_integer(tree, "hz", summary->model->run->cpu_hz);
-    tree_array(tree, "functions");
-    for (size_t i = 0; i < summary->function_count; i++) {
-        const struct summary_function *function = &summary->functions[i];
-        tree_object(tree, NULL);
-        tree_text(tree, "function", function->function);
-        tree_text(tree, "file", function->file);
-        tree_integer(tree, "self", function->self);
-        tree_integer(tree, "total", function->total);
-        tree_end(tree);
-    }
-    tree_end(tree);
-    tree_end(tree);
-}
-
 /* Everything of one process but its children; leaves its object open. */
 static void write_begin_process(struct report_tree *tree, const struct model *model,
                                 const struct model_process *process)
@@ -303,7 +284,9 @@ static void write_begin_process(struct report_tree *tree, const struct model *mo
     write_leaks(tree, model, process);
     write_sites(tree, model, process);
     write_timeline(tree, process);
-    write_cpu(tree, summary);
+    tree_object(tree, "cpu");
+    cpu_report_write_members(tree, summary->cpu);
+    tree_end(tree);
     region_free(region);
 }
 
