@@ -1,6 +1,7 @@
 #include "commands/command.h"
 
 #include "commands/cpu.h"
+#include "commands/diff.h"
 #include "commands/report.h"
 #include "commands/run.h"
 
@@ -15,6 +16,8 @@ const struct command command_table[] = {
      command_report},
     {"cpu", "FILE [OPTIONS]", "where CPU time went: self and total, by function, line, thread ...",
      command_cpu},
+    {"diff", "A B [OPTIONS]", "what changed between two states, or two recordings",
+     command_diff},
     {NULL, NULL, NULL, NULL},
 };
 

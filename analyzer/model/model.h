@@ -199,6 +199,8 @@ void model_free(struct model *model); /* NULL is fine */
 bool model_is_complete(const struct model *model);
 
 const struct model_address *model_address_at(const struct model *model, uint32_t index);
+/* Indices of addresses are below it. */
+size_t model_address_count(const struct model *model);
 
 /* Frames of a stack, innermost first, into frames[0..capacity); returns how many. */
 size_t model_stack_frames(const struct model *model, const struct model_stack *stack,

@@ -205,6 +205,11 @@ const struct model_address *model_address_at(const struct model *model, uint32_t
     return &model->tables->addresses[index < model->tables->address_count ? index : 0];
 }
 
+size_t model_address_count(const struct model *model)
+{
+    return model->tables->address_count;
+}
+
 size_t model_stack_frames(const struct model *model, const struct model_stack *stack,
                           const struct model_frame **frames, size_t capacity)
 {

@@ -41,6 +41,25 @@ void place_set_frames(struct report_document *document, const struct model *mode
     row->frame_count = count;
 }
 
+bool place_is_startup(const struct report_frame *frame)
+{
+    static const char *const names[] = {"__libc_start_call_main",
+                                        "__libc_start_main",
+                                        "__libc_start_main_impl",
+                                        "_start",
+                                        "start_thread",
+                                        "clone3",
+                                        "__clone3",
+                                        "clone",
+                                        "__clone"};
+    for (size_t i = 0; frame->function != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(frame->function, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void place_write_source(struct report_tree *tree, const struct model_frame *frame)
 {
     tree_text(tree, "function", frame != NULL ? frame->function : NULL);

@@ -11,6 +11,8 @@
 #include "report/document.h"
 #include "report/tree.h"
 
+#include <stdbool.h>
+
 /* Copies a frame into the document's terms; its texts stay the model's. */
 struct report_frame place_frame(const struct model_frame *frame);
 
@@ -21,6 +23,9 @@ const struct report_frame *place_location(struct report_document *document,
 /* All frames of a stack, innermost first, as row->frames. */
 void place_set_frames(struct report_document *document, const struct model *model,
                       const struct model_stack *stack, struct report_row *row);
+
+/* Frames that every program has below main or a thread's function tell nothing. */
+bool place_is_startup(const struct report_frame *frame);
 
 /* "stack": [...] and "location": {...} of the contract. stack NULL: [] and nulls. */
 void place_write_stack(struct report_tree *tree, const char *key, const struct model *model,

@@ -197,33 +197,13 @@ static void run_add_timeline(struct run_maker *maker)
 
 /* ---- lists of sites ------------------------------------------------------ */
 
-/* Frames that every program has below main or a thread's function tell nothing. */
-static bool run_is_startup(const struct report_frame *frame)
-{
-    static const char *const names[] = {"__libc_start_call_main",
-                                        "__libc_start_main",
-                                        "__libc_start_main_impl",
-                                        "_start",
-                                        "start_thread",
-                                        "clone3",
-                                        "__clone3",
-                                        "clone",
-                                        "__clone"};
-    for (size_t i = 0; frame->function != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(frame->function, names[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void run_set_stack(struct run_maker *maker, struct report_row *row,
                           const struct model_stack *stack)
 {
     place_set_frames(maker->document, maker->model, stack, row);
     size_t count = row->frame_count;
     for (size_t i = 1; i < count && !maker->options->has_startup; i++) {
-        if (run_is_startup(&row->frames[i])) {
+        if (place_is_startup(&row->frames[i])) {
             row->frame_count = i;
             break;
         }

@@ -1,0 +1,23 @@
+/*
+ * commands/opened.h - the recording that a command was given: loaded, its process chosen.
+ *
+ * Context: analyzer. Memory: the model's. Threads: one.
+ */
+#ifndef MEMTRACK_COMMANDS_OPENED_H
+#define MEMTRACK_COMMANDS_OPENED_H
+
+#include "model/model.h"
+
+struct opened {
+    struct model *model;
+    const struct model_process *process;
+};
+
+/* Loads `file`, which may carry a selector. `process` is a pid, "#INDEX", a program's name,
+ * or NULL for the run's first. Tells on stderr what is damaged. Returns 0, or a negative
+ * errno and *error. Release with opened_close(), also after an error. */
+int opened_open(struct opened *opened, const char *file, const char *process,
+                struct mt_error *error);
+void opened_close(struct opened *opened);
+
+#endif
