@@ -7,6 +7,7 @@
 
 #include "commands/report.h"
 #include "commands/run_options.h"
+#include "commands/site_printer.h"
 #include "recording/writer.h"
 #include "symbolize/resolve_recording.h"
 
@@ -135,6 +136,9 @@ int command_run(int argc, char **argv)
         return fputs(run_options_help, stdout) < 0 || fflush(stdout) != 0 ? MT_STATUS_FAILED
                                                                           : MT_STATUS_OK;
     }
+    struct site_printer printer = {.out = stderr};
+    options.recorder.print_sites = site_printer_print;
+    options.recorder.print_context = &printer;
     options.recorder.finished = run_finish_in_background;
     struct recorder *recorder = recorder_start(&options.recorder, &error);
     if (recorder == NULL) {
@@ -159,5 +163,6 @@ int command_run(int argc, char **argv)
     }
     int status = own_status != 0 ? own_status : program_status(result->wait_status);
     recorder_free(recorder);
+    site_printer_deinit(&printer);
     return status;
 }

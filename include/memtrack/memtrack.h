@@ -80,6 +80,7 @@ struct memtrack_api {
     size_t (*sites_since)(const struct memtrack_mark *mark, struct memtrack_site *sites,
                           size_t capacity);
     size_t (*stack)(uint32_t stack, void **addresses, size_t capacity);
+    int (*print_since)(const struct memtrack_mark *mark, const char *title);
     void (*pause)(void);
     void (*resume)(void);
     void (*ignore)(const void *block);
@@ -162,6 +163,17 @@ static inline size_t memtrack_sites_since(const struct memtrack_mark *mark,
 {
     const struct memtrack_api *api = memtrack_api_get();
     return api == NULL || !mark->is_valid ? 0 : api->sites_since(mark, sites, capacity);
+}
+
+/*
+ * Prints the sites of blocks that were allocated since the mark and are live, with
+ * functions and lines, on memtrack's standard error, under a title of at most 119 bytes.
+ * Returns 0, -ENOTSUP without memtrack, -EBUSY, or -ETIMEDOUT as memtrack_snapshot() does.
+ */
+static inline int memtrack_print_since(const struct memtrack_mark *mark, const char *title)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    return api == NULL || !mark->is_valid ? -ENOTSUP : api->print_since(mark, title);
 }
 
 /* Fills addresses[0..capacity) with the return addresses of a site's stack, innermost

@@ -327,11 +327,23 @@ struct arena_window {
 /* A request of the program to the recorder, e.g. memtrack_snapshot("label"). The
  * program fills a slot (state 0 -> 1), wakes the recorder through header.wake and
  * waits on state; the recorder answers with state 2 and a futex wake. */
-enum arena_request_kind { ARENA_REQUEST_SNAPSHOT = 1 };
+enum arena_request_kind {
+    ARENA_REQUEST_SNAPSHOT = 1,
+    ARENA_REQUEST_PRINT = 2 /* print these sites with names and lines on memtrack's stderr */
+};
+#define ARENA_REQUEST_SITES 16u
+struct arena_request_site {
+    uint64_t blocks;
+    uint64_t bytes;
+    uint32_t stack;
+    uint32_t reserved;
+};
 struct arena_request {
     _Atomic uint32_t state; /* 0 free, 1 filled, 2 done, 3 being filled */
     uint32_t kind;
+    uint32_t site_count;
     char label[120];
+    struct arena_request_site sites[ARENA_REQUEST_SITES];
 };
 #define ARENA_REQUESTS 8u
 

@@ -48,11 +48,9 @@ static int request_wait(struct arena_request *request)
     return 0;
 }
 
-static int api_snapshot(const char *label)
+/* Claims a free request; NULL when all are in use. */
+static struct arena_request *request_claim(uint32_t kind, const char *label)
 {
-    if (!api_is_tracking()) {
-        return -ENOTSUP;
-    }
     struct arena_process *process = process_cold.process;
     for (size_t i = 0; i < ARENA_REQUESTS; i++) {
         struct arena_request *request = &process->requests[i];
@@ -61,20 +59,35 @@ static int api_snapshot(const char *label)
                                                      memory_order_acquire, memory_order_relaxed)) {
             continue;
         }
-        request->kind = ARENA_REQUEST_SNAPSHOT;
+        request->kind = kind;
+        request->site_count = 0;
         size_t length = 0;
         while (label != NULL && length < sizeof request->label - 1 && label[length] != '\0') {
             request->label[length] = label[length];
             length++;
         }
         request->label[length] = '\0';
-        atomic_store_explicit(&request->state, 1, memory_order_release);
-        process_wake_recorder();
-        int error = request_wait(request);
-        atomic_store_explicit(&request->state, 0, memory_order_release);
-        return error;
+        return request;
     }
-    return -EBUSY;
+    return NULL;
+}
+
+static int request_send(struct arena_request *request)
+{
+    atomic_store_explicit(&request->state, 1, memory_order_release);
+    process_wake_recorder();
+    int error = request_wait(request);
+    atomic_store_explicit(&request->state, 0, memory_order_release);
+    return error;
+}
+
+static int api_snapshot(const char *label)
+{
+    if (!api_is_tracking()) {
+        return -ENOTSUP;
+    }
+    struct arena_request *request = request_claim(ARENA_REQUEST_SNAPSHOT, label);
+    return request == NULL ? -EBUSY : request_send(request);
 }
 
 /* Sums a table's sites; exact for the calling thread's own, as of now for the others. */
@@ -249,6 +262,25 @@ static size_t api_sites_since(const struct memtrack_mark *mark, struct memtrack_
     return count;
 }
 
+static int api_print_since(const struct memtrack_mark *mark, const char *title)
+{
+    if (!api_is_tracking()) {
+        return -ENOTSUP;
+    }
+    struct memtrack_site sites[ARENA_REQUEST_SITES];
+    size_t count = api_sites_since(mark, sites, ARENA_REQUEST_SITES);
+    struct arena_request *request = request_claim(ARENA_REQUEST_PRINT, title);
+    if (request == NULL) {
+        return -EBUSY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        request->sites[i] = (struct arena_request_site){
+            .blocks = sites[i].blocks, .bytes = sites[i].bytes, .stack = sites[i].stack};
+    }
+    request->site_count = (uint32_t)count;
+    return request_send(request);
+}
+
 static size_t api_stack(uint32_t stack, void **addresses, size_t capacity)
 {
     if (!api_is_tracking()) {
@@ -353,6 +385,7 @@ const struct memtrack_api memtrack_api_1 = {
     .usage_since = api_usage_since,
     .sites_since = api_sites_since,
     .stack = api_stack,
+    .print_since = api_print_since,
     .pause = api_pause,
     .resume = api_resume,
     .ignore = api_ignore,

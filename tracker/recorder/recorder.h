@@ -20,6 +20,22 @@
 #include "arena/layout.h"
 #include "foundation/error.h"
 
+/* A return address of a stack, as far as it is known. */
+struct recorder_address {
+    const char *path;        /* of the module's file; "" if unknown */
+    const uint8_t *build_id; /* [0..build_id_bytes) */
+    size_t build_id_bytes;
+    uint64_t offset; /* the address less the module's load bias */
+};
+
+/* Blocks of one stack, innermost address first. */
+struct recorder_site {
+    uint64_t blocks;
+    uint64_t bytes;
+    const struct recorder_address *addresses;
+    size_t address_count;
+};
+
 struct recorder_options {
     char *const *arguments;  /* of the program, NULL-terminated; [0] is looked up in PATH */
     const char *output;      /* with %p, %e, %h; NULL: memtrack.%e.%p.mtk */
@@ -32,6 +48,10 @@ struct recorder_options {
     const char *allocator_name; /* as the user said it, for the recording */
     const char *const *suppressions; /* files, [0..suppression_count) */
     size_t suppression_count;
+    /* Called when the program asks to see sites: names and prints them. */
+    void (*print_sites)(void *context, const char *title, const struct recorder_site *sites,
+                        size_t count);
+    void *print_context;
     /* Called in the background process, after the last descendant's part was written. */
     void (*finished)(const char *recording);
 };

@@ -1,4 +1,5 @@
 #include "recorder/recorder_state.h"
+#include "recorder/site_print.h"
 
 #include <dirent.h>
 #include <linux/futex.h>
@@ -198,6 +199,8 @@ void recorder_serve_requests(struct recorder *recorder, uint64_t now_ns)
             if (request->kind == ARENA_REQUEST_SNAPSHOT) {
                 recorder_write_snapshot(recorder, now_ns, "program",
                                         label[0] == '\0' ? NULL : label);
+            } else if (request->kind == ARENA_REQUEST_PRINT) {
+                site_print_serve(recorder, tracked, request, label);
             }
             atomic_store_explicit(&request->state, 2, memory_order_release);
             syscall(SYS_futex, &request->state, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
