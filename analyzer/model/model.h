@@ -144,7 +144,7 @@ struct model_totals {
 };
 
 struct model_process {
-    struct recording_process row; /* texts are never NULL here except untracked_reason, scan */
+    struct recording_process row; /* texts are never NULL here except untracked_reason, cpu_sampling, scan */
     const char *const *arguments;
     size_t argument_count;
     struct model_process *parent; /* NULL: the run's first process */
