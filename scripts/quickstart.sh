@@ -21,7 +21,7 @@ if [ $# -gt 0 ]; then
     command=("$@")
 else
     name=service
-    command=("$build/samples/sample_service")
+    command=("$build/samples/service")
 fi
 
 # A name that is not taken: earlier recordings are kept.
@@ -39,13 +39,12 @@ esac
 printf '== %s run -o %s -- %s\n\n' "$memtrack" "$recording" "${command[*]}"
 status=0
 "$memtrack" run -o "$recording" -- "${command[@]}" || status=$?
+[ -e "$recording" ] || exit "$status"
 
 cat >&2 <<END
 
 Try next:
-  $memtrack report $recording                   this report again
-  $memtrack report $recording --format json     the same for scripts
-  sqlite3 $recording .schema                    it is an SQLite database: docs/recording.md
+  $memtrack report $recording        this report again, later or on another machine
   $memtrack ./your-program its arguments        your own program, as it is
 END
 exit $status

@@ -27,7 +27,9 @@ static int run_resolve(const char *recording, pid_t pid, bool is_complete,
         return code;
     }
     struct symbolizer *symbolizer = NULL;
-    code = symbolizer_new(NULL, &symbolizer);
+    /* Only servers that DEBUGINFOD_URLS names are asked. */
+    const struct symbolizer_options symbols = {.use_debuginfod = true};
+    code = symbolizer_new(&symbols, &symbolizer);
     if (code != 0) {
         mt_error_set(error, code, MT_STATUS_FAILED,
                      "%s: naming its addresses: %s: free some"
@@ -103,11 +105,14 @@ static int program_status(int wait_status)
 }
 
 /* Says what a person must know besides the report. Returns memtrack's own status, or 0. */
-static int run_remarks(const struct run_options *options, const struct recorder_result *result)
+static int run_remarks(const struct run_options *options, const struct recorder_result *result,
+                       bool is_loss_known)
 {
     int status = 0;
     if (result->lost.code != 0) {
-        fprintf(stderr, "memtrack: %s\n", result->lost.text);
+        if (!is_loss_known) {
+            fprintf(stderr, "memtrack: %s\n", result->lost.text);
+        }
         status = MT_STATUS_FAILED;
     }
     if (!result->is_tracked) {
@@ -118,8 +123,8 @@ static int run_remarks(const struct run_options *options, const struct recorder_
     }
     if (result->still_running > 0 && !options->is_quiet) {
         fprintf(stderr,
-                "memtrack: %u of its processes still run%s: they stay tracked, and their part is"
-                " added to %s when they end\n",
+                "memtrack: %u of its processes still run%s: what they do is added to %s when they"
+                " end\n",
                 result->still_running, result->still_running == 1 ? "s" : "", result->output);
     }
     return status;
@@ -144,11 +149,13 @@ int command_run(int argc, char **argv)
     if (recorder == NULL) {
         return print_error(&error);
     }
-    if (recorder_result(recorder)->lost.code != 0) {
+    /* Said at once: a person may rather end the program now. */
+    bool is_loss_known = recorder_result(recorder)->lost.code != 0;
+    if (is_loss_known) {
         fprintf(stderr, "memtrack: %s\n", recorder_result(recorder)->lost.text);
     }
     const struct recorder_result *result = recorder_wait(recorder);
-    int own_status = run_remarks(&options, result);
+    int own_status = run_remarks(&options, result, is_loss_known);
     if (recorder_detach(recorder, &error) != 0) {
         own_status = print_error(&error);
     }

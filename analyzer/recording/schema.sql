@@ -1,6 +1,77 @@
 -- A memtrack recording, version 1. Documented in docs/recording.md.
 -- Times: nanoseconds since the run began. Sizes: bytes. NULL: unknown.
 
+-- Views for people; the tool itself reads tables only. They come first so that the whole
+-- schema lies at the file's start: a recording that is cut short still has it.
+
+CREATE VIEW processes AS
+  SELECT p.id, p.parent, p.pid,
+         CASE p.start WHEN 1 THEN 'exec' WHEN 2 THEN 'fork' WHEN 3 THEN 'attach' END AS started_by,
+         p.executable,
+         (SELECT group_concat(value, ' ') FROM process_argument a WHERE a.process = p.id)
+           AS arguments,
+         p.started_ns / 1e9 AS started, p.ended_ns / 1e9 AS ended,
+         p.exit_status, p.signal, p.peak_bytes, p.live_bytes, p.live_blocks
+  FROM process p;
+
+CREATE VIEW frames AS
+  WITH RECURSIVE walk(image, stack, position, node) AS (
+    SELECT image, stack, 0, leaf FROM stack WHERE leaf <> 0
+    UNION ALL
+    SELECT w.image, w.stack, w.position + 1, n.parent
+    FROM walk w JOIN node n ON n.image = w.image AND n.node = w.node
+    WHERE n.parent <> 0 AND w.position < 4096)
+  SELECT w.image, w.stack, w.position, coalesce(s.depth, 0) AS inline_depth,
+         f.name AS function, file.path AS file, s.line,
+         coalesce(s.is_inlined, 0) AS is_inlined,
+         m.path AS module, printf('0x%x', a.offset) AS offset, coalesce(m.kind, 0) AS module_kind
+  FROM walk w
+  JOIN node n ON n.image = w.image AND n.node = w.node
+  JOIN address a ON a.id = n.address
+  LEFT JOIN module m ON m.id = a.module
+  LEFT JOIN symbol s ON s.address = a.id
+  LEFT JOIN function f ON f.id = s.function
+  LEFT JOIN file ON file.id = s.file;
+
+-- A site's caller: the function that called the allocator, runtime libraries included.
+CREATE VIEW sites AS
+  SELECT t.process, t.stack, f.name AS function, file.path AS file, s.line, m.path AS module,
+         t.allocations, t.allocated_bytes, t.temporaries,
+         t.allocations - t.frees + t.inherited_blocks AS live_blocks,
+         t.allocated_bytes - t.freed_bytes + t.inherited_bytes AS live_bytes,
+         t.peak_blocks, t.peak_bytes
+  FROM site t
+  JOIN process p ON p.id = t.process
+  LEFT JOIN stack k ON k.image = p.image AND k.stack = t.stack
+  LEFT JOIN node n ON n.image = p.image AND n.node = k.leaf
+  LEFT JOIN address a ON a.id = n.address
+  LEFT JOIN module m ON m.id = a.module
+  LEFT JOIN symbol s ON s.address = a.id AND s.depth = 0
+  LEFT JOIN function f ON f.id = s.function
+  LEFT JOIN file ON file.id = s.file;
+
+CREATE VIEW snapshots AS
+  SELECT (SELECT count(*) FROM snapshot o WHERE o.snapshot < s.snapshot) AS "index",
+         s.time_ns / 1e9 AS seconds, s.label, s.cause, p.process,
+         p.live_bytes, p.live_blocks, p.allocations, p.rss_bytes
+  FROM snapshot s JOIN snapshot_process p ON p.snapshot = s.snapshot;
+
+CREATE VIEW timeline AS
+  SELECT process, time_ns / 1e9 AS seconds, live_min_bytes, live_bytes, live_max_bytes,
+         live_blocks, rss_bytes, allocations, cpu_ns / 1e9 AS cpu_seconds
+  FROM point;
+
+CREATE VIEW leaks AS
+  SELECT c.process, x.stack, x.definite_blocks, x.definite_bytes, x.indirect_blocks,
+         x.indirect_bytes, x.possible_blocks, x.possible_bytes, x.reachable_blocks,
+         x.reachable_bytes, t.function, t.file, t.line
+  FROM census c
+  JOIN census_site x ON x.census = c.census
+  LEFT JOIN sites t ON t.process = c.process AND t.stack = x.stack
+  WHERE c.is_final = 1;
+
+-- Tables.
+
 CREATE TABLE run (
   key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
@@ -138,71 +209,3 @@ CREATE TABLE symbol (
 CREATE TABLE source_line (
   file INTEGER, line INTEGER, text TEXT,
   PRIMARY KEY (file, line)) WITHOUT ROWID;
-
--- Views for people. The tool itself reads tables only.
-
-CREATE VIEW processes AS
-  SELECT p.id, p.parent, p.pid,
-         CASE p.start WHEN 1 THEN 'exec' WHEN 2 THEN 'fork' WHEN 3 THEN 'attach' END AS started_by,
-         p.executable,
-         (SELECT group_concat(value, ' ') FROM process_argument a WHERE a.process = p.id)
-           AS arguments,
-         p.started_ns / 1e9 AS started, p.ended_ns / 1e9 AS ended,
-         p.exit_status, p.signal, p.peak_bytes, p.live_bytes, p.live_blocks
-  FROM process p;
-
-CREATE VIEW frames AS
-  WITH RECURSIVE walk(image, stack, position, node) AS (
-    SELECT image, stack, 0, leaf FROM stack WHERE leaf <> 0
-    UNION ALL
-    SELECT w.image, w.stack, w.position + 1, n.parent
-    FROM walk w JOIN node n ON n.image = w.image AND n.node = w.node
-    WHERE n.parent <> 0 AND w.position < 4096)
-  SELECT w.image, w.stack, w.position, coalesce(s.depth, 0) AS inline_depth,
-         f.name AS function, file.path AS file, s.line,
-         coalesce(s.is_inlined, 0) AS is_inlined,
-         m.path AS module, printf('0x%x', a.offset) AS offset, coalesce(m.kind, 0) AS module_kind
-  FROM walk w
-  JOIN node n ON n.image = w.image AND n.node = w.node
-  JOIN address a ON a.id = n.address
-  LEFT JOIN module m ON m.id = a.module
-  LEFT JOIN symbol s ON s.address = a.id
-  LEFT JOIN function f ON f.id = s.function
-  LEFT JOIN file ON file.id = s.file;
-
--- A site's caller: the function that called the allocator, runtime libraries included.
-CREATE VIEW sites AS
-  SELECT t.process, t.stack, f.name AS function, file.path AS file, s.line, m.path AS module,
-         t.allocations, t.allocated_bytes, t.temporaries,
-         t.allocations - t.frees + t.inherited_blocks AS live_blocks,
-         t.allocated_bytes - t.freed_bytes + t.inherited_bytes AS live_bytes,
-         t.peak_blocks, t.peak_bytes
-  FROM site t
-  JOIN process p ON p.id = t.process
-  LEFT JOIN stack k ON k.image = p.image AND k.stack = t.stack
-  LEFT JOIN node n ON n.image = p.image AND n.node = k.leaf
-  LEFT JOIN address a ON a.id = n.address
-  LEFT JOIN module m ON m.id = a.module
-  LEFT JOIN symbol s ON s.address = a.id AND s.depth = 0
-  LEFT JOIN function f ON f.id = s.function
-  LEFT JOIN file ON file.id = s.file;
-
-CREATE VIEW snapshots AS
-  SELECT (SELECT count(*) FROM snapshot o WHERE o.snapshot < s.snapshot) AS "index",
-         s.time_ns / 1e9 AS seconds, s.label, s.cause, p.process,
-         p.live_bytes, p.live_blocks, p.allocations, p.rss_bytes
-  FROM snapshot s JOIN snapshot_process p ON p.snapshot = s.snapshot;
-
-CREATE VIEW timeline AS
-  SELECT process, time_ns / 1e9 AS seconds, live_min_bytes, live_bytes, live_max_bytes,
-         live_blocks, rss_bytes, allocations, cpu_ns / 1e9 AS cpu_seconds
-  FROM point;
-
-CREATE VIEW leaks AS
-  SELECT c.process, x.stack, x.definite_blocks, x.definite_bytes, x.indirect_blocks,
-         x.indirect_bytes, x.possible_blocks, x.possible_bytes, x.reachable_blocks,
-         x.reachable_bytes, t.function, t.file, t.line
-  FROM census c
-  JOIN census_site x ON x.census = c.census
-  LEFT JOIN sites t ON t.process = c.process AND t.stack = x.stack
-  WHERE c.is_final = 1;

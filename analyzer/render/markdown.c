@@ -4,10 +4,27 @@
 #include "render/render.h"
 #include "render/unicode.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #define MARKDOWN_NAME_BYTES 4096u
+
+static bool markdown_is_letter(unsigned char c)
+{
+    return isalnum(c) || c == '_' || c >= 0x80;
+}
+
+/* Whether a character could be syntax where it stands: an underscore inside a word is
+ * none, and names are full of them. */
+static bool markdown_is_syntax(const unsigned char *text, const unsigned char *at)
+{
+    if (*at == '_') {
+        return at == text || !markdown_is_letter(at[-1]) || !markdown_is_letter(at[1])
+               || at[1] == '_' || at[-1] == '_';
+    }
+    return strchr("\\`*{}[]|~@", *at) != NULL;
+}
 
 /* Text in which nothing is syntax: neither Markdown's nor HTML's, nor a table's. */
 static void markdown_put(FILE *out, const char *text)
@@ -27,7 +44,7 @@ static void markdown_put(FILE *out, const char *text)
             fputs("&gt;", out);
         } else if (point == '&') {
             fputs("&amp;", out);
-        } else if (point < 0x80 && strchr("\\`*_{}[]()#+!|~@", (int)point) != NULL) {
+        } else if (point < 0x80 && markdown_is_syntax((const unsigned char *)text, at)) {
             /* A numeric entity is never syntax and never a mention. */
             fprintf(out, "&#%u;", (unsigned)point);
         } else if (point < 0x20 || point == 0x7f || unicode_is_command(point)) {

@@ -1,6 +1,7 @@
 /* Documents for people at a terminal. */
 #include "render/cell.h"
 #include "render/chart.h"
+#include "render/cxx_name.h"
 #include "render/render.h"
 
 #include <stdio.h>
@@ -80,20 +81,23 @@ static void text_put_place(const struct text_printer *printer, const struct repo
     char source[TEXT_NAME_BYTES];
     cell_format_function(function, sizeof(function), frame);
     cell_format_source(source, sizeof(source), frame, false);
+    const char *mark = frame->is_inlined ? " [inlined]" : "";
+    columns = columns > strlen(mark) ? columns - strlen(mark) : 0;
     size_t need = text_columns(function) + 2 + text_columns(source);
     if (!printer->options->is_wide && need > columns) {
         cell_format_source(source, sizeof(source), frame, true);
     }
     size_t source_columns = text_columns(source);
-    size_t room = columns > source_columns + 12 ? columns - source_columns - 2 : 10;
+    size_t room = columns > source_columns + 12 ? columns - source_columns - 2 : 9;
+    if (!printer->options->is_wide) {
+        cxx_name_shorten(function, room);
+    }
     text_put(printer, tone, function, source[0] == '\0' ? columns : room);
     if (source[0] != '\0') {
         fputs("  ", printer->out);
         text_put(printer, REPORT_FAINT, source, columns > 24 ? columns - 12 : 12);
     }
-    if (frame->is_inlined) {
-        text_put(printer, REPORT_FAINT, " [inlined]", 0);
-    }
+    text_put(printer, REPORT_FAINT, mark, 0);
 }
 
 /* ---- tables -------------------------------------------------------------- */
@@ -122,7 +126,7 @@ static void text_print_below(const struct text_printer *printer, const struct re
     const size_t indent = TEXT_STACK_INDENT;
     const struct report_frame *place = text_row_place(table, row);
     if (place != NULL && place->source != NULL && row->frame_count > 0) {
-        const char *source = place->source + strspn(place->source, " \t");
+        const char *source = place->source + strspn(place->source, " \t\r\n");
         fprintf(printer->out, "%*s", (int)indent, "");
         text_put(printer, REPORT_FAINT, "| ", 0);
         text_put(printer, REPORT_PLAIN, source, printer->width - indent - 2);
@@ -154,7 +158,7 @@ static void text_measure(const struct report_table *table, size_t *widths)
             size_t width = 0;
             if (table->columns[column].unit == REPORT_TEXT) {
                 width = cell->is_set ? text_columns(cell->text) : 0;
-                width = width > 40 && column + 1 < table->column_count ? 40 : width;
+                width = width > 34 && column + 1 < table->column_count ? 34 : width;
             } else if (table->columns[column].unit != REPORT_PLACE) {
                 cell_format_number(text, sizeof(text), table->columns[column].unit, cell);
                 width = strlen(text);
@@ -291,7 +295,7 @@ static void text_print_item(const struct text_printer *printer, const struct rep
         text_put(printer, REPORT_STRONG, item->text, 0);
         if (item->remark != NULL) {
             size_t used = text_columns(item->text);
-            fprintf(out, "%*s", used < 44 ? (int)(46 - used) : 2, "");
+            fprintf(out, "%*s", used < 40 ? (int)(42 - used) : 2, "");
             text_put(printer, REPORT_FAINT, item->remark, 0);
         }
         fputc('\n', out);

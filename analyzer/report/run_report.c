@@ -155,7 +155,7 @@ static void run_add_totals(struct run_maker *maker)
                     quantity_bytes(totals->live_bytes).text,
                     quantity_count(totals->live_blocks).text, run_state_name(maker));
     report_add_fact(document, facts, REPORT_PLAIN, "temporary",
-                    "%s allocations (%s) were freed before the thread allocated again",
+                    "%s allocations (%s), freed before the thread's next one",
                     quantity_count(totals->temporaries).text,
                     quantity_percent(run_share(totals->temporaries, totals->allocations)).text);
     if (totals->inherited_blocks != 0) {
@@ -695,10 +695,10 @@ static void run_add_commands(struct run_maker *maker)
         run_suggest(maker, "cpu", "", "where CPU time went");
     }
     if (maker->model->snapshot_count > 1 && !run_is_peak(maker)) {
-        run_suggest(maker, "report", "@peak", "the same at the moment of the peak");
+        run_suggest(maker, "report", "@peak", "the same at the peak");
     }
-    run_suggest(maker, "report", " --top 30 --wide", "more sites, full stacks and names");
-    run_suggest(maker, "report", " --format json -o report.json", "everything, for a program");
+    run_suggest(maker, "report", " --top 30 --wide", "more sites, whole stacks");
+    run_suggest(maker, "report", " --format json", "everything, for programs");
 }
 
 struct report_document *run_report_make(const struct summary *summary,

@@ -268,6 +268,22 @@ static int find_debug(struct debug_file *file, struct debug_file_places *places,
     return result;
 }
 
+/* Beside the program or beside its debug file. */
+static int find_package(struct debug_file *file, const char *readable_path)
+{
+    const char *const beside[] = {readable_path, file->debug_path};
+    for (size_t i = 0; file->debug != NULL && file->package == NULL && i < 2; i++) {
+        char *path;
+        int why;
+        if (asprintf(&path, "%s.dwp", beside[i]) < 0) {
+            return -ENOMEM;
+        }
+        file->package = elf_open(path, &file->package_descriptor, &why);
+        free(path);
+    }
+    return 0;
+}
+
 /* Sections compressed in a way that this libdw cannot read are decompressed here. */
 static void expand_debug(struct debug_file *file)
 {
@@ -292,7 +308,7 @@ static void expand_debug(struct debug_file *file)
 int debug_file_open(struct debug_file *file, struct debug_file_places *places, const char *path,
                     const char *readable_path, const uint8_t *build_id, size_t build_id_bytes)
 {
-    *file = (struct debug_file){.main_descriptor = -1, .debug_descriptor = -1};
+    *file = (struct debug_file){.main_descriptor = -1, .debug_descriptor = -1, .package_descriptor = -1};
     if (build_id_bytes > sizeof(file->build_id)) {
         build_id_bytes = 0;
     }
@@ -302,6 +318,9 @@ int debug_file_open(struct debug_file *file, struct debug_file_places *places, c
     }
     open_main(file, readable_path, build_id, build_id_bytes);
     int result = find_debug(file, places, path, readable_path);
+    if (result == 0) {
+        result = find_package(file, readable_path);
+    }
     if (result != 0) {
         debug_file_close(file);
         return result;
@@ -326,6 +345,7 @@ void debug_file_close(struct debug_file *file)
         elf_end(file->debug);
     }
     elf_end(file->main);
+    elf_shut(file->package, &file->package_descriptor);
     if (file->main_descriptor >= 0) {
         close(file->main_descriptor);
     }
@@ -335,7 +355,7 @@ void debug_file_close(struct debug_file *file)
     free(file->debug_path);
     free(file->expanded);
     unsigned notes = file->notes;
-    *file = (struct debug_file){.main_descriptor = -1, .debug_descriptor = -1, .notes = notes};
+    *file = (struct debug_file){.main_descriptor = -1, .debug_descriptor = -1, .package_descriptor = -1, .notes = notes};
 }
 
 bool debug_file_is_code(const struct debug_file *file, uint64_t address)

@@ -14,6 +14,7 @@
 #define MEMTRACK_SYMBOLIZE_DEBUG_FILE_H
 
 #include <libelf.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,10 +30,15 @@ struct debug_file_places {
 };
 
 struct debug_file {
+    /* Held by whoever reads sections: libelf's handles are not made for several threads.
+     * Set by the owner after opening. */
+    pthread_mutex_t *elf_lock;
     Elf *main;  /* what was mapped; NULL: not there, or replaced */
     Elf *debug; /* the one with debug information; may equal `main`; NULL: none */
+    Elf *package; /* FILE.dwp, the .dwo files of a program in one; NULL: none */
     int main_descriptor;
     int debug_descriptor;
+    int package_descriptor;
     char *debug_path;
     void *expanded; /* `debug` lies here, its sections decompressed by us; NULL: in its file */
     unsigned notes; /* enum symbolizer_note */

@@ -258,6 +258,7 @@ int module_open_files(struct symbolizer_module *module)
         pthread_mutex_lock(&symbolizer->lock);
         result = debug_file_open(&module->file, &symbolizer->places, module->path,
                                  module->readable_path, module->build_id, module->build_id_bytes);
+        module->file.elf_lock = &symbolizer->lock;
         pthread_mutex_unlock(&symbolizer->lock);
         module_note(module, module->file.notes);
     }

@@ -28,6 +28,9 @@ struct walk {
     size_t interval_count;
     size_t interval_room;
     bool is_full;
+    /* Of a unit from a package: where the skeleton says that its code starts. libdw does
+     * not know the skeleton then, and takes ranges relative to it for absolute. */
+    uint64_t base;
     size_t level_count;
     struct walk_level levels[WALK_DEPTH_MAX];
 };
@@ -83,6 +86,17 @@ static int index_add_scope(struct unit_index *index, const struct unit_scope *sc
     return 0;
 }
 
+/* An inlined call lies inside its function; this range does so only with the base added. */
+static bool range_is_relative(const struct walk *walk, uint32_t scope, uint64_t low)
+{
+    if (scope == INTERVAL_MAP_NONE) {
+        return false;
+    }
+    const struct unit_scope *outer = &walk->index->scopes[scope];
+    return (low < outer->start || low >= outer->end) && low + walk->base >= outer->start
+           && low + walk->base < outer->end;
+}
+
 /*
  * Adds the level's DIE as a scope if it has code. Functions that the linker dropped keep
  * their DIE, with an address of 0 or another that is no code: they must not cover others.
@@ -95,6 +109,7 @@ static int walk_add_scope(struct walk *walk, struct walk_level *level, bool is_i
     size_t intervals_before = walk->interval_count;
     ptrdiff_t next = 0;
     Dwarf_Addr base;
+    uint64_t last = 0;
     for (unsigned i = 0; i < RANGES_PER_SCOPE_MAX; i++) {
         Dwarf_Addr low;
         Dwarf_Addr high;
@@ -102,6 +117,11 @@ static int walk_add_scope(struct walk *walk, struct walk_level *level, bool is_i
         if (next <= 0) {
             break;
         }
+        if (is_inlined && walk->base != 0 && range_is_relative(walk, level->scope, low)) {
+            low += walk->base;
+            high += walk->base;
+        }
+        last = high > last ? high : last;
         if (low < high && low != 0 && debug_file_is_code(walk->file, low)) {
             int result = walk_add_interval(walk, low, high, number, depth);
             if (result != 0) {
@@ -115,6 +135,7 @@ static int walk_add_scope(struct walk *walk, struct walk_level *level, bool is_i
     struct unit_scope scope = {.die = level->die,
                                .parent = is_inlined ? level->scope : INTERVAL_MAP_NONE,
                                .is_inlined = is_inlined,
+                               .end = last,
                                .start = walk->intervals[intervals_before].low};
     int result = index_add_scope(index, &scope);
     level->scope = number;
@@ -214,6 +235,36 @@ static int walk_children(struct walk *walk, Dwarf_Die *root)
     return 0;
 }
 
+/* The DIE above the functions. Of a split unit they are in a .dwo or .dwp file; only its
+ * lines are here. */
+static Dwarf_Die *index_find_root(struct unit_index *index, const struct debug_file *file,
+                                  Dwarf_Die *split)
+{
+    uint8_t unit_type = 0;
+    uint64_t dwo_id = 0;
+    memset(split, 0, sizeof(*split));
+    if (index->packaged.dwarf != NULL) {
+        return &index->packaged.die;
+    }
+    dwarf_cu_info(index->unit.cu, NULL, &unit_type, NULL, split, &dwo_id, NULL, NULL);
+    if (unit_type != DW_UT_skeleton) {
+        return &index->unit;
+    }
+    if (split->addr == NULL && file->package != NULL) {
+        pthread_mutex_lock(file->elf_lock);
+        bool is_found = split_unit_open(&index->packaged, file->package, file->debug,
+                                        &index->unit, dwo_id);
+        pthread_mutex_unlock(file->elf_lock);
+        if (is_found) {
+            return &index->packaged.die;
+        }
+    }
+    if (split->addr == NULL) {
+        index->notes |= SYMBOLIZER_NOTE_SPLIT_MISSING;
+    }
+    return split;
+}
+
 static int index_build_scopes(struct unit_index *index, const struct debug_file *file, bool is_full)
 {
     struct walk *walk = malloc(sizeof(*walk));
@@ -227,16 +278,12 @@ static int index_build_scopes(struct unit_index *index, const struct debug_file 
     walk->interval_room = 0;
     walk->is_full = is_full;
 
-    /* Of a split unit the functions are in the .dwo file; its lines are here. */
-    Dwarf_Die split = {0};
-    Dwarf_Die *root = &index->unit;
-    uint8_t unit_type = 0;
-    dwarf_cu_info(index->unit.cu, NULL, &unit_type, NULL, &split, NULL, NULL, NULL);
-    if (unit_type == DW_UT_skeleton) {
-        root = &split;
-        if (split.addr == NULL) {
-            index->notes |= SYMBOLIZER_NOTE_SPLIT_MISSING;
-        }
+    Dwarf_Die split;
+    Dwarf_Die *root = index_find_root(index, file, &split);
+    walk->base = 0;
+    if (index->packaged.dwarf != NULL) {
+        Dwarf_Addr low;
+        walk->base = dwarf_lowpc(&index->unit, &low) == 0 ? low : 0;
     }
     index->is_mangled = root->addr != NULL && language_is_mangled(dwarf_srclang(root));
     int result = root->addr == NULL ? 0 : walk_children(walk, root);
@@ -287,6 +334,7 @@ int unit_index_init(struct unit_index *index, Dwarf *dwarf, Dwarf_Off offset,
 
 void unit_index_deinit(struct unit_index *index)
 {
+    split_unit_close(&index->packaged);
     interval_map_deinit(&index->map);
     free(index->scopes);
     free(index->file_paths);

@@ -17,6 +17,7 @@
 
 #include "symbolize/interval_map.h"
 #include "symbolize/string_pool.h"
+#include "symbolize/split_package.h"
 #include "symbolize/symbolizer.h"
 
 #include <elfutils/libdw.h>
@@ -28,6 +29,7 @@ struct unit_scope {
     Dwarf_Die die;
     uint32_t parent; /* enclosing scope of an inlined call; INTERVAL_MAP_NONE */
     bool is_inlined;
+    uint64_t end;   /* of its last range */
     uint64_t start; /* of its entry, else of its first range */
     /* Valid once is_named. */
     bool is_named;
@@ -41,6 +43,7 @@ struct unit_scope {
 
 struct unit_index {
     Dwarf_Die unit;        /* has the line table; of a split unit, the skeleton */
+    struct split_unit packaged; /* its functions, if they come from a .dwp file */
     struct unit_scope *scopes;
     size_t scope_count;
     size_t scope_room;

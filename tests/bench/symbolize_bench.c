@@ -1,9 +1,10 @@
 /*
- * symbolize_bench FILE [ADDRESSES [THREADS]] - how fast addresses become names.
+ * symbolize_bench FILE [ADDRESSES [THREADS [MEBIBYTES]]] - how fast addresses become names.
  *
  * Takes distinct addresses spread evenly over FILE's executable segments, resolves them
  * with their inline chains in one call, and prints addresses per second, the time until
- * the first answer (files opened, units listed), frames per address, and peak memory.
+ * the first answer (files opened, units listed), frames per address, and peak memory. MEBIBYTES
+ * bounds the index.
  */
 #include "symbolize/symbolizer.h"
 
@@ -61,12 +62,13 @@ static uint64_t text_section(const char *path, uint64_t *size)
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        fprintf(stderr, "usage: symbolize_bench FILE [ADDRESSES [THREADS]]\n");
+        fprintf(stderr, "usage: symbolize_bench FILE [ADDRESSES [THREADS [MEBIBYTES]]]\n");
         return 64;
     }
     size_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 100000;
     const struct symbolizer_options options = {
-        .thread_count = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 0};
+        .thread_count = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 0,
+        .memory_max_bytes = argc > 4 ? (size_t)strtoull(argv[4], NULL, 10) << 20 : 0};
     uint64_t size;
     uint64_t start = text_section(argv[1], &size);
     struct symbolizer_query *queries = calloc(count, sizeof(queries[0]));

@@ -34,7 +34,7 @@ class InstallTest(MemtrackTest):
         self.record_with(os.path.join(prefix, "bin/memtrack"))
 
     def test_installed_memtrack_runs_after_being_moved_and_through_a_link(self):
-        moved = self.path("moved here")
+        moved = self.path("moved")
         shutil.move(self.install(), moved)
         self.record_with(os.path.join(moved, "bin/memtrack"))
         os.symlink(os.path.join(moved, "bin/memtrack"), self.path("link"))

@@ -18,7 +18,7 @@ import re
 import struct
 
 import inputs
-from harness import BUILD, MemtrackTest, main, need, run
+from harness import BUILD, SAMPLES, MemtrackTest, main, need, run
 
 LIBRARIES = os.path.join(BUILD, "tests", "system")
 FIELDS = ("allocations", "frees", "allocated_bytes")
@@ -81,7 +81,9 @@ class OracleTest(MemtrackTest):
         self.check([need("perl"), "-e", inputs.PERL.replace("20000", "3000")], 10000)
 
     def test_a_counting_library_counts_the_same_for_python3(self):
-        self.check(["/usr/bin/python3", "-s", "-S", "-c", inputs.PYTHON], 20000, by_valgrind=False,
+        # Without sets and modules whose tables are ordered by addresses.
+        program = "print(sum(len(str(i) * 3) for i in range(20000)), len(list(map(str, range(9000)))))"
+        self.check(["/usr/bin/python3", "-s", "-S", "-c", program], 50000, by_valgrind=False,
                    PYTHONMALLOC="malloc")
 
     def test_valgrind_counts_the_same_for_bash(self):
@@ -99,12 +101,8 @@ class OracleTest(MemtrackTest):
     def test_valgrind_counts_the_same_for_coreutils(self):
         self.check([need("ls"), "-l", "/usr/bin"], 500)
 
-    def test_a_counting_library_counts_the_same_for_cc1plus(self):
-        with open(self.path("program.cpp"), "w", encoding="ascii") as file:
-            file.write(inputs.CPLUSPLUS)
-        compiler = run([need("g++"), "-print-prog-name=cc1plus"]).stdout.decode().strip()
-        self.check([compiler, "-quiet", "-O1", "-D_GNU_SOURCE", "program.cpp", "-o", "program.s"],
-                   100000, by_valgrind=False)
+    def test_valgrind_counts_the_same_for_objdump(self):
+        self.check([need("objdump"), "-d", "-l", "-C", os.path.join(SAMPLES, "exceptions")], 1000)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class RefusalTest(MemtrackTest):
         self.assert_refused(self.record([self.path("script")]), 127, "/no/such/interpreter")
 
     def test_a_missing_program_is_status_127(self):
-        self.assert_refused(self.record(["no-such-program-anywhere"]), 127, "not found")
+        self.assert_refused(self.record(["no-such-program-anywhere"]), 127, "no-such-program-anywhere")
         self.assert_refused(self.record([self.path("nothing")]), 127, "nothing")
 
     def test_what_cannot_be_executed_is_status_126(self):
@@ -83,7 +83,7 @@ class RefusalTest(MemtrackTest):
                         ["run", "--depth", "many", "true"], ["run", "--cpu", "-5", "true"],
                         ["run", "--follow=some", "true"]):
             with self.subTest(command):
-                self.assert_refused(run([MEMTRACK, *command], cwd=self.folder), 64, "")
+                self.assert_refused(run([MEMTRACK, *command], cwd=self.folder), 64, ".")
 
     def test_what_is_not_a_recording_is_refused(self):
         for name, content in (("empty.mtk", b""), ("text.mtk", b"hello\n" * 100),

@@ -44,6 +44,17 @@ class ScriptsTest(MemtrackTest):
             outcome = run(["bash", "-n", script])
             self.assertEqual(outcome.status, 0, outcome)
 
+    def test_quickstart_ends_with_a_report_and_what_to_try_next(self):
+        quickstart = os.path.join(SOURCE, "scripts", "quickstart.sh")
+        outcome = run([quickstart], cwd=self.folder)
+        self.assertEqual(outcome.status, 0, outcome)
+        self.assertIn(b"6000 requests answered\n", outcome.stdout)
+        self.assertIn(b"report_build", outcome.stderr)
+        self.assertRegex(outcome.stderr.decode(), r"Try next:\n.* report memtrack.service.mtk ")
+        outcome = run([quickstart, "sh", "-c", "exit 9"], cwd=self.folder)
+        self.assertEqual(outcome.status, 9, outcome)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["memtrack.service.mtk", "memtrack.sh.mtk"])
+
 
 if __name__ == "__main__":
     main()

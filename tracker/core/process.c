@@ -1,5 +1,7 @@
 #include "core/process.h"
 
+#include "arena/clock.h"
+
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -372,6 +374,29 @@ static void inherit_block(void *context, uintptr_t address, const struct live_bl
     inheritance->blocks += weight.blocks;
 }
 
+/* What a forked child may be forbidden to ask the kernel for, its parent's record knows. */
+static void complete_from_parent(struct arena_process *process, const struct arena_process *parent)
+{
+    const struct arena_header *header = process_cold.arena.header;
+    if (process->parent_pid <= 0) {
+        process->parent_pid = parent->pid;
+    }
+    if (process->started_monotonic_ns == 0) {
+        uint32_t ticks = atomic_load_explicit(&header->clock_ticks, memory_order_relaxed);
+        uint64_t now_ns = header->started_monotonic_ns + clock_ticks_to_ns(ticks, header->tick_ns);
+        process->started_monotonic_ns = now_ns > parent->started_monotonic_ns
+                                            ? now_ns
+                                            : parent->started_monotonic_ns + 1;
+    }
+    if (process->executable[0] == '\0') {
+        __builtin_memcpy(process->executable, parent->executable, sizeof process->executable);
+    }
+    if (process->working_directory[0] == '\0') {
+        __builtin_memcpy(process->working_directory, parent->working_directory,
+                         sizeof process->working_directory);
+    }
+}
+
 bool process_forked(void)
 {
     struct arena_process *parent = process_cold.process;
@@ -385,6 +410,7 @@ bool process_forked(void)
         return false;
     }
     process->parent_process = parent->index + 1;
+    complete_from_parent(process, parent);
     process->argument_bytes = parent->argument_bytes;
     process->arguments_cut = parent->arguments_cut;
     __builtin_memcpy(process->arguments, parent->arguments, parent->argument_bytes);

@@ -201,6 +201,15 @@ static int recorder_prepare(struct recorder *recorder, struct mt_error *error)
     return 0;
 }
 
+/* Without it, news waits for the next tick. */
+static void waker_watch(struct recorder *recorder)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = RECORDER_EVENT_WAKE};
+    if (waker_start(&recorder->waker, &recorder->file.arena.header->wake) == 0) {
+        (void)epoll_ctl(recorder->epoll_fd, EPOLL_CTL_ADD, recorder->waker.event_fd, &event);
+    }
+}
+
 static int recorder_launch(struct recorder *recorder, struct mt_error *error)
 {
     const struct recorder_options *options = recorder->options;
@@ -223,6 +232,7 @@ static int recorder_launch(struct recorder *recorder, struct mt_error *error)
         }
         return -1;
     }
+    waker_watch(recorder);
     progress_start(&recorder->progress, recorder->launch.pid, !options->is_quiet);
     return 0;
 }
@@ -242,6 +252,7 @@ struct recorder *recorder_start(const struct recorder_options *options, struct m
     recorder->handover.listen_fd = -1;
     recorder->launch.pidfd = -1;
     recorder->progress.io_fd = -1;
+    recorder->waker.event_fd = -1;
     recorder->foreground_fd[0] = -1;
     recorder->foreground_fd[1] = -1;
     for (uint32_t i = 0; i < RECORDER_UNSEEN_MAX; i++) {
@@ -269,6 +280,7 @@ void recorder_free(struct recorder *recorder)
     if (recorder == NULL) {
         return;
     }
+    waker_stop(&recorder->waker);
     for (uint32_t i = 0; i < recorder->entry_count; i++) {
         tracked_free(recorder->entries[i].tracked);
     }
@@ -381,6 +393,9 @@ static void event_handle(struct recorder *recorder, uint64_t data, uint64_t now_
             recorder->unseen_count--;
         }
         break;
+    case RECORDER_EVENT_WAKE:
+        waker_clear(&recorder->waker);
+        break;
     case RECORDER_EVENT_FOREGROUND:
         foreground_ended(recorder);
         break;
@@ -451,6 +466,7 @@ const struct recorder_result *recorder_wait(struct recorder *recorder)
     }
     uint64_t now_ns = arena_file_now_ns(&recorder->file);
     progress_stop(&recorder->progress);
+    waker_stop(&recorder->waker);
     recorder_scan(recorder, now_ns);
     recorder_find_unseen(recorder);
     for (uint32_t i = 0; i < recorder->entry_count; i++) {
@@ -493,6 +509,7 @@ static void background_run(struct recorder *recorder)
     launch_signals(&signals);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     recorder->is_background = true;
+    waker_watch(recorder);
     while (recorder->alive_count + recorder->unseen_count > 0
            || recorder->foreground_fd[0] >= 0) {
         recorder_round(recorder);

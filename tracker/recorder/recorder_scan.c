@@ -133,19 +133,31 @@ void recorder_scan(struct recorder *recorder, uint64_t now_ns)
     struct arena_header *header = recorder->file.arena.header;
     uint32_t count = atomic_load_explicit(&header->process_count, memory_order_acquire);
     count = count > ARENA_PROCESSES_MAX ? ARENA_PROCESSES_MAX : count;
-    /* In order: an entry that is handed out but not complete yet holds up later ones for
-     * a moment; one whose process died in between is passed over once others follow. */
-    for (uint32_t index = recorder->entry_count; index < count; index++) {
+    /* An index is handed out a moment before its record is complete; or for ever, when
+     * its process died just then. */
+    bool is_awaiting = false;
+    for (uint32_t index = recorder->awaited_first; index < count; index++) {
+        if (index >= recorder->entry_count) {
+            if (!entries_reserve(recorder, index + 1)) {
+                return;
+            }
+            recorder->entry_count = index + 1;
+            recorder->entries[index] = (struct recorder_entry){.is_awaited = true};
+        }
+        if (!recorder->entries[index].is_awaited) {
+            continue;
+        }
         uint64_t offset =
             atomic_load_explicit(&header->process_offset[index], memory_order_acquire);
-        if (offset == 0 && index + 1 == count && !recorder->has_program_ended) {
-            return;
+        if (offset != 0) {
+            entry_begin(recorder, index, offset);
+        } else if (!is_awaiting) {
+            is_awaiting = true;
+            recorder->awaited_first = index;
         }
-        if (!entries_reserve(recorder, index + 1)) {
-            return;
-        }
-        recorder->entry_count = index + 1;
-        entry_begin(recorder, index, offset);
+    }
+    if (!is_awaiting) {
+        recorder->awaited_first = count;
     }
 }
 

@@ -17,6 +17,7 @@
 #include "recorder/progress.h"
 #include "recorder/recorder.h"
 #include "recorder/tracked.h"
+#include "recorder/waker.h"
 
 /* Kinds of event in epoll's data, in the upper half; the lower half is an index. */
 #define RECORDER_EVENT_SIGNAL (UINT64_C(1) << 32)
@@ -24,6 +25,7 @@
 #define RECORDER_EVENT_TRACKED (UINT64_C(3) << 32)
 #define RECORDER_EVENT_UNSEEN (UINT64_C(4) << 32)
 #define RECORDER_EVENT_FOREGROUND (UINT64_C(5) << 32)
+#define RECORDER_EVENT_WAKE (UINT64_C(6) << 32)
 #define RECORDER_EVENT_KIND(data) ((data) & ~UINT64_C(0xffffffff))
 
 #define RECORDER_UNSEEN_MAX 256
@@ -37,6 +39,7 @@ struct recorder_unseen {
 /* What stays of every process, also of those that ended. */
 struct recorder_entry {
     int32_t pid;
+    bool is_awaited; /* its index is handed out, its record is not complete yet */
     struct tracked *tracked; /* NULL once its end is written */
 };
 
@@ -49,6 +52,7 @@ struct recorder {
     struct arena_file file;
     struct handover handover;
     struct progress progress;
+    struct waker waker;
     int epoll_fd;
     int signal_fd;
 
@@ -60,6 +64,7 @@ struct recorder {
     struct recorder_entry *entries; /* [0..entry_count), by index in the arena */
     uint32_t entry_count;
     uint32_t entry_capacity;
+    uint32_t awaited_first; /* no entry below is awaited */
     uint32_t alive_count;
     struct image_writer **images; /* [0..image_count); NULL: not met yet */
     uint32_t image_count;

@@ -19,6 +19,7 @@
 #define PROCFS_OLD_NS UINT64_C(3000000000)
 /* Summing up the counters may take this part of the time. */
 #define COUNT_SHARE 400u
+#define COUNT_GAP_OLD_NS UINT64_C(45000000)
 #define FIGURES_GAP_NS UINT64_C(1000000000)
 
 static uint64_t cpu_clock_ns(clockid_t clock)
@@ -177,6 +178,10 @@ static void procfs_look(struct tracked *tracked, uint64_t now_ns)
 
 static int64_t count_look(struct tracked *tracked, const struct arena_file *file, uint64_t now_ns)
 {
+    /* Nothing moved since the last reading: it still holds. */
+    if (tracked->counted_ns > tracked->active_ns) {
+        return (int64_t)tracked->sums.total.allocations;
+    }
     if (now_ns < tracked->count_next_ns || tracked->is_in_use) {
         return TIMELINE_UNKNOWN;
     }
@@ -184,8 +189,12 @@ static int64_t count_look(struct tracked *tracked, const struct arena_file *file
     if (site_sums_read(file, tracked->offset, &tracked->sums) != 0) {
         return TIMELINE_UNKNOWN;
     }
-    uint64_t cost_ns = cpu_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before_ns;
-    tracked->count_next_ns = now_ns + cost_ns * COUNT_SHARE;
+    uint64_t gap_ns = (cpu_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before_ns) * COUNT_SHARE;
+    if (now_ns - tracked->started_ns > PROCFS_OLD_NS && gap_ns < COUNT_GAP_OLD_NS) {
+        gap_ns = COUNT_GAP_OLD_NS;
+    }
+    tracked->count_next_ns = now_ns + gap_ns;
+    tracked->counted_ns = now_ns;
     return (int64_t)tracked->sums.total.allocations;
 }
 

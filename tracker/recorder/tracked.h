@@ -60,6 +60,7 @@ struct tracked {
     uint32_t points_generation;
     uint32_t tick_polled;
     int64_t peak_polled_bytes;
+    uint64_t counted_ns;    /* when they were summed up last */
     uint64_t count_next_ns; /* allocations not summed up again before */
     uint32_t figures_requested;
     uint64_t figures_next_ns;

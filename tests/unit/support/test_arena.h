@@ -34,8 +34,8 @@ static inline struct arena test_arena_new(uint64_t size_bytes)
     header->size_bytes = size_bytes;
     header->tick_ns = 10 * 1000 * 1000;
     header->config.depth_max = 128;
-    atomic_store(&header->used_bytes, (sizeof *header + ARENA_EXTENT_BYTES - 1)
-                                          & ~(ARENA_EXTENT_BYTES - 1));
+    atomic_store(&header->used_bytes,
+                 (sizeof *header + ARENA_EXTENT_BYTES - 1) & ~(ARENA_EXTENT_BYTES - 1));
     return (struct arena){.header = header, .mapped_bytes = size_bytes};
 }
 

@@ -24,10 +24,10 @@ static uint64_t chance(uint64_t below)
     return chance_state % below;
 }
 
-static char *read_fixture(const char *name, size_t *size)
+static char *read_fixture(const char *name, const char *file, size_t *size)
 {
     char path[4096];
-    snprintf(path, sizeof(path), "%s/%s/program", FIXTURE_FOLDER, name);
+    snprintf(path, sizeof(path), "%s/%s/%s", FIXTURE_FOLDER, name, file);
     FILE *in = fopen(path, "rb");
     if (in == NULL) {
         return NULL;
@@ -87,6 +87,27 @@ static void write_file(const char *path, const char *bytes, size_t size)
 /* Rounds per form: raise it by hand (argument of the program) for a long hunt. */
 static unsigned rounds = 60;
 
+/* Writes damaged copies of good[0..size) to `path` and resolves `program` with each. */
+static void damage_bytes(const char *good, size_t size, const char *path, const char *program,
+                         bool is_cut)
+{
+    char *bad = malloc(size);
+    assert_non_null(bad);
+    for (unsigned i = 0; i < rounds; i++) {
+        memcpy(bad, good, size);
+        size_t kept = is_cut ? chance(size) : size;
+        for (unsigned j = 0; !is_cut && j < CHANGES_PER_FILE; j++) {
+            /* Most bytes are code and padding: half of the hits go to the last half, where
+             * the debug sections and section headers are. */
+            size_t at = chance(2) == 0 ? chance(size) : size / 2 + chance(size - size / 2);
+            bad[at] = chance(3) == 0 ? (char)0xff : (char)chance(256);
+        }
+        write_file(path, bad, kept);
+        resolve_file(program);
+    }
+    free(bad);
+}
+
 static void damage_fixture(const char *name, bool is_cut)
 {
     char path[] = "/tmp/symbolize_damage_XXXXXX";
@@ -94,23 +115,9 @@ static void damage_fixture(const char *name, bool is_cut)
     assert_true(descriptor >= 0);
     close(descriptor);
     size_t size;
-    char *good = read_fixture(name, &size);
+    char *good = read_fixture(name, "program", &size);
     if (good != NULL) {
-        char *bad = malloc(size);
-        assert_non_null(bad);
-        for (unsigned i = 0; i < rounds; i++) {
-            memcpy(bad, good, size);
-            size_t kept = is_cut ? chance(size) : size;
-            for (unsigned j = 0; !is_cut && j < CHANGES_PER_FILE; j++) {
-                /* Most bytes are code and padding: half of the hits go to the last half,
-                 * where the debug sections and section headers are. */
-                size_t at = chance(2) == 0 ? chance(size) : size / 2 + chance(size - size / 2);
-                bad[at] = chance(3) == 0 ? (char)0xff : (char)chance(256);
-            }
-            write_file(path, bad, kept);
-            resolve_file(path);
-        }
-        free(bad);
+        damage_bytes(good, size, path, path, is_cut);
     }
     free(good);
     unlink(path);
@@ -133,6 +140,35 @@ static void files_cut_short_are_survived(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
         damage_fixture(forms[i], true);
+    }
+}
+
+/* The program is sound, its package is not. */
+static void damaged_packages_are_survived(void **state)
+{
+    (void)state;
+    static const char *const packages[] = {"dwp4", "dwp5"};
+    for (size_t i = 0; i < 2; i++) {
+        char folder[] = "/tmp/symbolize_package_XXXXXX";
+        char program[64];
+        char package[64];
+        assert_non_null(mkdtemp(folder));
+        snprintf(program, sizeof(program), "%s/program", folder);
+        snprintf(package, sizeof(package), "%s/program.dwp", folder);
+        size_t size;
+        char *bytes = read_fixture(packages[i], "program", &size);
+        if (bytes != NULL) {
+            write_file(program, bytes, size);
+            free(bytes);
+            bytes = read_fixture(packages[i], "program.dwp", &size);
+            assert_non_null(bytes);
+            damage_bytes(bytes, size, package, program, false);
+            damage_bytes(bytes, size, package, program, true);
+        }
+        free(bytes);
+        unlink(package);
+        unlink(program);
+        rmdir(folder);
     }
 }
 
@@ -159,6 +195,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_with_changed_bytes_are_survived),
         cmocka_unit_test(files_cut_short_are_survived),
+        cmocka_unit_test(damaged_packages_are_survived),
         cmocka_unit_test(odd_files_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,7 +196,7 @@ static void all_forms_of_debug_information_give_the_same_chains(void **state)
         "g++-split5",    "g++-split4",    "g++-lto",        "g++-typeunits",    "g++-nopie",
         "g++-lines",     "clang++-dwarf5", "clang++-dwarf4", "clang++-shared",  "clang++-sections",
         "clang++-zlib",  "clang++-split5", "clang++-split4", "zstd",            "zlib-gnu",
-        "dwz",
+        "dwz",           "dwp4",          "dwp5",
     };
     size_t seen = 0;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -1,0 +1,16 @@
+/*
+ * render/cxx_name.h - C++ function names that fit.
+ *
+ * Context: analyzer.
+ */
+#ifndef MEMTRACK_RENDER_CXX_NAME_H
+#define MEMTRACK_RENDER_CXX_NAME_H
+
+#include <stddef.h>
+
+/* Shortens a demangled name in place until it has at most `columns` characters, by leaving
+ * out what tells least: the arguments of templates ("map<..>::at"), then parameters
+ * ("(..)"). May stay longer. */
+void cxx_name_shorten(char *name, size_t columns);
+
+#endif
