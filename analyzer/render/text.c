@@ -72,6 +72,37 @@ static size_t text_columns(const char *text)
     return columns;
 }
 
+/* A sentence or more, broken between words; `lead` stands before the first line, its width
+ * before the others. With --wide it stays one line. */
+static void text_put_wrapped(const struct text_printer *printer, enum report_tone tone,
+                             const char *text, const char *lead)
+{
+    size_t indent = strlen(lead);
+    size_t room = printer->width > indent + 20 ? printer->width - indent : 20;
+    char line[512];
+    fputs(lead, printer->out);
+    while (!printer->options->is_wide && text_columns(text) > room) {
+        size_t bytes = 0;
+        size_t columns = 0;
+        size_t at = 0;
+        for (; text[at] != '\0' && columns <= room && at < sizeof(line); at++) {
+            if (text[at] == ' ') {
+                bytes = at;
+            }
+            columns += ((unsigned char)text[at] & 0xc0) != 0x80;
+        }
+        if (bytes == 0) {
+            break; /* one long word: cut by whoever shows it */
+        }
+        snprintf(line, sizeof(line), "%.*s", (int)bytes, text);
+        text_put(printer, tone, line, 0);
+        fprintf(printer->out, "\n%*s", (int)indent, "");
+        text += bytes + 1;
+    }
+    text_put(printer, tone, text, 0);
+    fputc('\n', printer->out);
+}
+
 /* "function  file:line" in at most `columns`: the source is shortened first, then the
  * function's middle goes. */
 static void text_put_place(const struct text_printer *printer, const struct report_frame *frame,
@@ -281,14 +312,11 @@ static void text_print_item(const struct text_printer *printer, const struct rep
         fputc('\n', out);
         break;
     case REPORT_PARAGRAPH:
-        fputs("  ", out);
-        text_put(printer, REPORT_FAINT, item->text, 0);
-        fputc('\n', out);
+        text_put_wrapped(printer, REPORT_FAINT, item->text, "  ");
         break;
     case REPORT_NOTE:
-        fputs(item->tone == REPORT_FAINT ? "  - " : "  ! ", out);
-        text_put(printer, item->tone, item->text, 0);
-        fputc('\n', out);
+        text_put_wrapped(printer, item->tone, item->text,
+                         item->tone == REPORT_FAINT ? "  - " : "  ! ");
         break;
     case REPORT_COMMAND:
         fputs("  ", out);
