@@ -24,7 +24,7 @@ packages_of_group() {
     test)
         # clang builds everything a second time; the others are programs that the system
         # tests record, and valgrind is the independent count of their allocations.
-        echo clang python3 valgrind jq libxml2-utils sqlite3 perl git binutils procps \
+        echo clang dwz llvm=llvm-symbolizer python3 valgrind jq libxml2-utils sqlite3 perl git binutils procps \
             redis-server redis-tools nginx nodejs=node
         ;;
     bench)

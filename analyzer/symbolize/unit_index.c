@@ -18,6 +18,7 @@ struct walk_level {
     Dwarf_Die die;
     uint32_t scope; /* innermost enclosing scope with code */
     uint32_t scope_depth;
+    uint32_t name; /* enclosing entry of the index's names */
     bool is_in_function;
 };
 
@@ -178,6 +179,23 @@ static int walk_visit(struct walk *walk, struct walk_level *level, bool *is_ente
     }
 }
 
+static void walk_note_name(struct walk *walk, struct walk_level *level, bool is_entered)
+{
+    struct unit_index *index = walk->index;
+    if (!index->is_mangled) {
+        return;
+    }
+    int tag = dwarf_tag(&level->die);
+    bool is_name = tag == DW_TAG_namespace || tag == DW_TAG_subprogram
+                   || tag == DW_TAG_structure_type || tag == DW_TAG_class_type
+                   || tag == DW_TAG_union_type;
+    if (is_entered && is_name) {
+        name_space_extend(&index->names, level->name, &level->die);
+        level->name = name_space_enter(&index->names, &level->die, level->name,
+                                       (uint32_t)walk->level_count);
+    }
+}
+
 /*
  * Moves the walk to the next DIE that was not seen; false at its end. Addresses must
  * rise, or a damaged sibling reference would make a circle.
@@ -204,7 +222,7 @@ static bool walk_advance(struct walk *walk, const struct walk_level *context)
 
 static int walk_children(struct walk *walk, Dwarf_Die *root)
 {
-    const struct walk_level outside = {.scope = INTERVAL_MAP_NONE};
+    const struct walk_level outside = {.scope = INTERVAL_MAP_NONE, .name = INTERVAL_MAP_NONE};
     walk->level_count = 1;
     walk->levels[0] = outside;
     if (dwarf_child(root, &walk->levels[0].die) != 0) {
@@ -219,6 +237,7 @@ static int walk_children(struct walk *walk, Dwarf_Die *root)
         if (result != 0) {
             return result;
         }
+        walk_note_name(walk, level, is_entered);
         if (is_entered && walk->level_count < WALK_DEPTH_MAX) {
             struct walk_level *child = level + 1;
             *child = *level;
@@ -296,6 +315,8 @@ static int index_build_scopes(struct unit_index *index, const struct debug_file 
     }
     index->memory_bytes += index->scope_room * sizeof(index->scopes[0])
                            + 2 * walk->interval_count * (sizeof(uint64_t) + sizeof(uint32_t));
+    index->memory_bytes += index->names.room
+                           * (sizeof(index->names.entries[0]) + sizeof(struct interval));
     free(walk->intervals);
     free(walk);
     return result;
@@ -335,6 +356,7 @@ int unit_index_init(struct unit_index *index, Dwarf *dwarf, Dwarf_Off offset,
 void unit_index_deinit(struct unit_index *index)
 {
     split_unit_close(&index->packaged);
+    name_space_deinit(&index->names);
     interval_map_deinit(&index->map);
     free(index->scopes);
     free(index->file_paths);
@@ -347,6 +369,7 @@ int unit_index_complete(struct unit_index *index, const struct debug_file *file)
         return 0;
     }
     interval_map_deinit(&index->map);
+    name_space_deinit(&index->names);
     free(index->scopes);
     index->scopes = NULL;
     index->scope_count = 0;
@@ -427,6 +450,13 @@ static void scope_read_names(struct unit_index *index, struct string_pool *pool,
         if (scope->linkage_name != NULL) {
             scope->function = string_pool_demangled(pool, scope->linkage_name);
         }
+    }
+    char *qualified = scope->function == NULL && index->is_mangled
+                          ? name_space_qualify(&index->names, &scope->die)
+                          : NULL;
+    if (qualified != NULL) {
+        scope->function = string_pool_intern(pool, qualified, strlen(qualified));
+        free(qualified);
     }
     if (scope->function == NULL || scope->function == scope->linkage_name) {
         const char *name = dwarf_diename(&scope->die);

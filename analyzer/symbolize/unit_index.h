@@ -16,6 +16,7 @@
 #define MEMTRACK_SYMBOLIZE_UNIT_INDEX_H
 
 #include "symbolize/interval_map.h"
+#include "symbolize/name_space.h"
 #include "symbolize/string_pool.h"
 #include "symbolize/split_package.h"
 #include "symbolize/symbolizer.h"
@@ -48,6 +49,7 @@ struct unit_index {
     size_t scope_count;
     size_t scope_room;
     struct interval_map map; /* address -> scope */
+    struct name_space names; /* of a unit that is_mangled */
     bool is_mangled;         /* of a language whose symbols tell more than DW_AT_name */
     bool is_complete;        /* classes outside functions were walked too */
     Dwarf_Lines *lines;

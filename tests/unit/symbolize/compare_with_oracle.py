@@ -9,7 +9,8 @@ examples, and fails if more than one address in a thousand differs in a way not 
   line-0    code that the compiler made up: llvm prints line 0, the symbolizer the row before
   clone     the symbol table calls it f.part.0, f.isra.0 or f.cold, debug information f; or a
             constructor's or destructor's variants, which have one debug entry
-  alias     two symbols of one address and no debug information: each takes another
+  alias     several symbols of one address: each takes another, or debug information's name
+  qualified an inlined function without a linkage name, with its namespaces and classes here
   no-debug  no debug information: llvm takes the nearest symbol before, also beyond its end,
             and does not look into a separate debug file's symbol table
   relative  the compilation's folder was told relative to another: no path is right or wrong
@@ -56,8 +57,18 @@ def classify(ours, theirs, aliases):
         return "no-debug" if "??" in (ours[0][0], theirs[0][0]) else "SYMBOL"
     if len(ours) != len(theirs):
         return "CHAIN LENGTH"
-    if any(without_clone(a[0]) != without_clone(b[0]) for a, b in zip(ours, theirs)):
-        return "alias" if theirs[-1][0] in aliases.get(ours[-1][0], ()) else "FUNCTION"
+    kinds = set()
+    for a, b in zip([frame[0] for frame in ours], [frame[0] for frame in theirs]):
+        if without_clone(a) == without_clone(b):
+            kinds.add("clone" if a != b else None)
+        elif a.endswith("::" + b):
+            kinds.add("qualified")
+        else:
+            # Only the outermost function has a symbol.
+            is_alias = (a, b) == (ours[-1][0], theirs[-1][0]) and b in aliases.get(a, ())
+            kinds.add("alias" if is_alias else "FUNCTION")
+    if "FUNCTION" in kinds:
+        return "FUNCTION"
     places = [(a[1:], b[1:]) for a, b in zip(ours, theirs)]
     if places[0][1][1] == 0 and places[0][0] != places[0][1]:
         places = places[1:]
@@ -68,7 +79,7 @@ def classify(ours, theirs, aliases):
         return "relative"
     if any(a != b for a, b in places):
         return "FILE OR LINE"
-    return "clone"
+    return "alias" if "alias" in kinds else "qualified" if "qualified" in kinds else "clone"
 
 
 def aliases_of(path):

@@ -232,6 +232,20 @@ static void lambdas_without_linkage_name_get_the_symbols_name(void **state)
     symbolizer_free(symbolizer);
 }
 
+static void inlined_calls_without_linkage_name_are_qualified(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"g++-dwarf5", "g++-split5"};
+    for (size_t i = 0; i < 2; i++) {
+        struct got got[TRUTHS];
+        struct symbolizer_module *module;
+        struct symbolizer *symbolizer = resolve_marks(names[i], names[i], NULL, got, &module);
+        assert_null(got[0].frames[1].linkage_name);
+        assert_string_equal(got[0].frames[1].function, "fixture::reserve");
+        symbolizer_free(symbolizer);
+    }
+}
+
 static void asm_without_debug_information_gets_its_symbol(void **state)
 {
     (void)state;
@@ -354,6 +368,7 @@ int main(void)
         cmocka_unit_test(all_forms_of_debug_information_give_the_same_chains),
         cmocka_unit_test(separate_debug_files_are_found),
         cmocka_unit_test(lambdas_without_linkage_name_get_the_symbols_name),
+        cmocka_unit_test(inlined_calls_without_linkage_name_are_qualified),
         cmocka_unit_test(asm_without_debug_information_gets_its_symbol),
         cmocka_unit_test(missing_debug_information_is_told),
         cmocka_unit_test(replaced_file_is_not_believed),
