@@ -155,21 +155,33 @@ def measure(tools, workload, runs, quick):
     return result
 
 
-def measure_memory(tools, count):
-    """Bytes that each tool adds per live block of 64 bytes: {tool name: (bytes, fixed bytes)}."""
+def program_rss(tool, command):
+    """Peak resident bytes of the program itself. Under a launcher, whose own memory would count
+    in the same maximum, the program runs under a second `measure` inside."""
+    if not tool.launcher(""):
+        return run_once(tool, Workload("", "", command), True)["rss"]
+    descriptor, inner = tempfile.mkstemp(prefix="memtrack-bench-")
+    os.close(descriptor)
+    try:
+        run_once(tool, Workload("", "", [MEASURE, inner, *command]), True)
+        with open(inner, encoding="ascii") as file:
+            return int(file.read().split()[4]) * 1024
+    finally:
+        os.unlink(inner)
 
+
+def measure_memory(tools, count):
+    """{tool name: peak resident bytes with few and with many live blocks of 64 bytes}."""
     result = {}
     program = os.path.join(SAMPLES, "live_blocks")
     for tool in tools:
         if tool.is_slow:
             continue
         try:
-            few = run_once(tool, Workload("few", "", [program, "1000", "64"]), True)["rss"]
-            many = run_once(tool, Workload("many", "", [program, str(count), "64"]), True)["rss"]
-        except (RunFailed, OSError) as error:
+            result[tool.name] = {"few": program_rss(tool, [program, "1000", "64"]),
+                                 "many": program_rss(tool, [program, str(count), "64"])}
+        except (RunFailed, OSError, ValueError, IndexError) as error:
             print("  %s: %s" % (tool.name, error), file=sys.stderr)
-            continue
-        result[tool.name] = {"few": few, "many": many}
     return result
 
 

@@ -93,7 +93,7 @@ def details(lines, results):
                          "%.3f" % values["program"], "%.3f" % values["helpers"],
                          "%.1f" % (values["rss"] / 1048576), "%.0f" % (values["output"] / 1000)])
         table(lines, ["tool", "wall s", "ratio", "CPU of the program s", "CPU of helpers s",
-                      "peak RSS MiB", "output KB"], rows)
+                      "peak RSS MiB, largest process", "output KB"], rows)
 
 
 def memory(lines, results):

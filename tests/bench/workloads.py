@@ -123,7 +123,7 @@ def all_workloads(folder, samples, quick):
     elements = write(path("items.xml"), xml_elements(200000 // scale))
     sql = write(path("script.sql"), lambda file: file.write(SQL.format(count=400000 // scale)))
     perl = write(path("hash.pl"), lambda file: file.write(PERL.format(count=800000 // scale)))
-    python = write(path("json.py"), lambda file: file.write(PYTHON.format(count=60000 // scale)))
+    python = write(path("objects.py"), lambda file: file.write(PYTHON.format(count=60000 // scale)))
     source = write(path("templates.cpp"), lambda file: file.write(TEMPLATES))
     stress = os.path.join(samples, "stress")
     rounds = 16000000 // scale

@@ -55,6 +55,21 @@ class ScriptsTest(MemtrackTest):
         self.assertEqual(outcome.status, 9, outcome)
         self.assertEqual(sorted(os.listdir(self.folder)), ["memtrack.service.mtk", "memtrack.sh.mtk"])
 
+    def test_every_link_in_the_documents_leads_somewhere(self):
+        documents = [os.path.join(SOURCE, "README.md")]
+        documents += [os.path.join(SOURCE, "docs", name) for name in
+                      sorted(os.listdir(os.path.join(SOURCE, "docs"))) if name.endswith(".md")]
+        self.assertGreater(len(documents), 2)
+        missing = []
+        for document in documents:
+            with open(document, encoding="utf-8") as file:
+                text = re.sub(r"```.*?```", "", file.read(), flags=re.DOTALL)
+            for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+                if not re.match(r"[a-z]+:", target) and not os.path.exists(
+                        os.path.join(os.path.dirname(document), target)):
+                    missing.append("%s: %s" % (os.path.basename(document), target))
+        self.assertEqual(missing, [])
+
 
 if __name__ == "__main__":
     main()
