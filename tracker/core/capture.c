@@ -115,8 +115,9 @@ static struct thread_layout thread_layout(void)
     layout.frames = layout.walked
                     + pages_round(depth * KEPT_WALK_FACTOR * sizeof(struct walked_frame));
     layout.words = layout.frames + pages_round(capacity * sizeof(struct kept_frame));
-    layout.interned
-        = layout.words + pages_round(capacity * KEPT_WORDS_PER_FRAME * sizeof(struct kept_word));
+    /* A capture that was clobbered may go on adding to whatever count it finds. */
+    size_t words = (capacity + depth * KEPT_WALK_FACTOR) * KEPT_WORDS_PER_FRAME;
+    layout.interned = layout.words + pages_round(words * sizeof(struct kept_word));
     layout.memo = layout.interned + pages_round(depth * sizeof(struct capture_frame));
     layout.end = layout.memo + MEMO_ENTRIES * sizeof(struct memo_entry);
     return layout;
@@ -584,6 +585,7 @@ __attribute__((noinline)) static uint32_t incremental_capture(struct capture_thr
     struct unwind_state state = {origin->pc, origin->cfa, origin->rbp};
     bool is_kept = true;
     uint32_t base;
+    thread->walks++;
     enum unwind_outcome outcome = stack_walk(thread, state, &base);
     if (base > 0 && !stack->is_complete && base + stack->walked_count <= capture.depth_max) {
         /* The kept frames hold, but do not reach far enough. */
@@ -650,8 +652,11 @@ uint32_t capture_stack(struct capture_thread *thread, const struct capture_origi
     if (UNLIKELY(thread->busy_cfa != 0)) {
         return nested_capture(thread, origin);
     }
-    thread->busy_pc = origin->pc;
-    thread->busy_cfa = origin->cfa;
+    /* A handler that captures between these two leaves its own pc behind. */
+    do {
+        thread->busy_pc = origin->pc;
+        thread->busy_cfa = origin->cfa;
+    } while (UNLIKELY(thread->busy_pc != origin->pc));
     signal_fence();
     uint32_t id = 0;
     uint32_t sequence = 0;

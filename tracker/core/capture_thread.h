@@ -47,6 +47,7 @@ struct capture_thread {
      * clobbered (its handler switched to another coroutine, which captured). */
     volatile uint32_t sequence;
     uint32_t generation;
+    uint32_t walks;     /* captures that the memo did not answer */
     uint32_t memo_from; /* the sequence number from which the memo is on */
     uint32_t memo_misses;
     uint32_t memo_window; /* sequence number when the counting of misses began */

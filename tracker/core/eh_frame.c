@@ -529,6 +529,7 @@ enum eh_result eh_frame_row_in(const uint8_t *base, const uint8_t *end, const ui
         return EH_NO_ENTRY;
     }
     row->is_signal_frame = fde.cie.is_signal_frame;
+    row->start = fde.start;
     run.location = fde.start;
     if (!program_run(&run, fde.cie.program, UINTPTR_MAX)) {
         return EH_BAD;

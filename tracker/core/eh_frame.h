@@ -42,6 +42,7 @@ struct eh_rule {
 struct eh_row {
     const uint8_t *base; /* start of the module's mapping */
     const uint8_t *end;
+    uintptr_t start; /* of the function, or part of one, that the entry covers */
     bool is_signal_frame;
     uint8_t cfa_register; /* CFA = register + cfa.offset, unless cfa.kind is EH_EXPRESSION */
     struct eh_rule cfa;

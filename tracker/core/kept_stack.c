@@ -5,9 +5,9 @@
 /* Forgets outermost frames to make room for walked_count more on top of `base`. Returns
  * the new base. Their hashes stay as they are: only differences of hashes count once a
  * stack is not complete. */
-static uint32_t room_make(struct kept_stack *stack, uint32_t base)
+static uint32_t room_make(struct kept_stack *stack, uint32_t base, uint32_t walked_count)
 {
-    uint32_t excess = base + stack->walked_count - stack->capacity;
+    uint32_t excess = base + walked_count - stack->capacity;
     uint32_t drop = base / 2 > excess ? base / 2 : excess;
     uint16_t words_drop = stack->frames[drop].words_end;
     uint32_t words_end = stack->frames[base - 1].words_end;
@@ -94,8 +94,9 @@ static bool end_is_kept(enum unwind_outcome outcome, unwind_rule_t rule)
 
 bool kept_stack_push(struct kept_stack *stack, uint32_t base, enum unwind_outcome outcome)
 {
-    if (base + stack->walked_count > stack->capacity) {
-        base = room_make(stack, base);
+    uint32_t walked_count = stack->walked_count;
+    if (base + walked_count > stack->capacity) {
+        base = room_make(stack, base, walked_count);
     }
     struct successor next = {.needs_rbp = false};
     uint64_t hash = 0;
@@ -113,10 +114,10 @@ bool kept_stack_push(struct kept_stack *stack, uint32_t base, enum unwind_outcom
         stack->is_complete = outcome != UNWIND_STEPPED;
         is_open_end = outcome == UNWIND_STEPPED;
         guesses = outcome == UNWIND_LOST || outcome == UNWIND_UNREADABLE;
-        is_kept = end_is_kept(outcome, stack->walked[stack->walked_count - 1].rule);
+        is_kept = end_is_kept(outcome, stack->walked[walked_count - 1].rule);
     }
     struct kept_frame *frame = stack->frames + base;
-    for (uint32_t i = stack->walked_count; i-- > 0; frame++) {
+    for (uint32_t i = walked_count; i-- > 0; frame++) {
         const struct walked_frame *walked = &stack->walked[i];
         bool needs_rbp = false;
         if (is_open_end) {

@@ -188,22 +188,38 @@ static void rule_store(uintptr_t pc, unwind_rule_t rule, uint32_t flushes)
     }
 }
 
+/* Nothing covers the byte before `pc`, but a function begins at it. Nobody called from
+ * there: the address was put on the stack by hand, as that of a signal trampoline, or as
+ * what a coroutine's first function returns to (makecontext), where the stack ends. */
+static unwind_rule_t rule_of_planted_address(uintptr_t pc)
+{
+    struct eh_row row;
+    if (eh_frame_row(pc, &row) != EH_FOUND || row.start != pc) {
+        return UNWIND_NONE;
+    }
+    return row.is_signal_frame ? rule_from_row(&row) : UNWIND_LAST;
+}
+
 __attribute__((noinline, cold)) unwind_rule_t unwind_rule_compile(uintptr_t pc)
 {
     uint32_t flushes = atomic_load_explicit(&flush_count, memory_order_acquire);
     struct eh_row row;
-    unwind_rule_t rule;
+    unwind_rule_t rule = UNWIND_NONE;
     switch (eh_frame_row(pc - 1, &row)) {
     case EH_FOUND:
         rule = rule_from_row(&row);
         break;
-    case EH_NO_MODULE:
     case EH_NO_ENTRY:
+        rule = rule_of_planted_address(pc);
+        break;
+    case EH_NO_MODULE:
     case EH_BAD:
     default:
-        return UNWIND_NONE;
+        break;
     }
-    rule_store(pc, rule, flushes);
+    if (rule != UNWIND_NONE) {
+        rule_store(pc, rule, flushes);
+    }
     return rule;
 }
 

@@ -9,8 +9,11 @@
  * ORACLE_OUT=FILE   one line of results per process is appended there
  * ORACLE_MODE=check compares each ORACLE_EVERY-th capture with a walk by unw_step, and each
  *                   ORACLE_UNCACHED-th of these with one that bypasses libunwind's cache
+ *                   (libunwind cannot change that while several threads walk: with threads
+ *                   1, all, or 0, none)
  * ORACLE_MODE=time  times captures and unw_backtrace in turns of ORACLE_BLOCK events
  * ORACLE_MODE=off   hooks only
+ * ORACLE_TELL_CLOSE=0  the capture is not told of dlclose
  *
  * A capture that is flagged approximate is compared up to the guess and counted apart.
  */
@@ -71,6 +74,7 @@ struct figures {
     uint64_t approximate;
     uint64_t approximate_differ;
     uint64_t no_id;
+    uint64_t nested;
     uint64_t errno_changed;
     uint64_t preempted; /* not timed: another program ran meanwhile */
     struct timing ours[OURS_KINDS];
@@ -90,6 +94,7 @@ static struct {
     uint64_t uncached_every;
     uint64_t block;
     bool is_ready;
+    bool tells_close;
     struct arena arena;
     struct arena_image *image;
     struct arena_process *process;
@@ -150,7 +155,6 @@ static uint32_t libunwind_walk(const struct capture_origin *origin, uint64_t *pc
     unw_word_t ip = 0;
     unw_word_t sp = 0;
     uint32_t count = 0;
-    bool was_signal = false;
 
     *is_found = false;
     oracle.getcontext(&context);
@@ -165,9 +169,8 @@ static uint32_t libunwind_walk(const struct capture_origin *origin, uint64_t *pc
             return count;
         }
         if (*is_found) {
-            pc[count++] = ip + (was_signal ? 1 : 0);
+            pc[count++] = ip + (oracle.is_signal_frame(&cursor) > 0);
         }
-        was_signal = oracle.is_signal_frame(&cursor) > 0;
         if (oracle.step(&cursor) <= 0) {
             return count;
         }
@@ -203,14 +206,15 @@ static void check(struct oracle_thread *thread, const struct capture_origin *ori
     bool is_found;
     uint32_t ours_count =
         stack_table_read(&oracle.arena, oracle.image, id, ours, DEPTH, &flags, NULL);
-    if (is_uncached) {
+    bool is_switched = is_uncached && oracle.uncached_every > 1;
+    if (is_switched) {
         oracle.set_caching_policy(*oracle.local_addr_space, UNW_CACHE_NONE);
     }
     uint32_t theirs_count = libunwind_walk(origin, theirs, &is_found);
-    if (is_uncached) {
+    if (is_switched) {
         oracle.set_caching_policy(*oracle.local_addr_space, UNW_CACHE_GLOBAL);
-        thread->figures.checked_uncached++;
     }
+    thread->figures.checked_uncached += is_uncached;
     thread->figures.checked++;
     bool is_equal = ours_count == theirs_count && is_found
                     && memcmp(ours, theirs, ours_count * sizeof *ours) == 0;
@@ -248,13 +252,13 @@ static void time_one(struct oracle_thread *thread, const struct capture_origin *
     if ((figures->captures / oracle.block) % 2 == 0) {
         struct kept_stack *stack = &thread->capture->stack;
         uint32_t stacks = stack_table_end(oracle.image);
-        stack->walked_count = UINT32_MAX;
+        uint32_t walks = thread->capture->walks;
         uint64_t start = cycles();
         uint32_t id = capture_stack(thread->capture, origin);
         uint64_t taken = cycles() - start;
-        enum ours_kind kind = stack->walked_count == UINT32_MAX                  ? OURS_MEMO
+        enum ours_kind kind = thread->capture->walks == walks           ? OURS_MEMO
                               : stacks == stack_table_end(oracle.image) ? OURS_WALKED
-                                                                                 : OURS_NEW_STACK;
+                                                                        : OURS_NEW_STACK;
         timing_add(figures, &figures->ours[kind], taken);
         figures->walked += kind == OURS_MEMO ? 0 : stack->walked_count;
         figures->no_id += id == 0;
@@ -273,30 +277,33 @@ __attribute__((noinline)) static void event(const struct capture_origin *origin)
     if (self == NULL) {
         self = thread_new();
     }
-    if (self == NULL || self->is_inside) {
+    if (self == NULL) {
         return;
     }
     struct oracle_thread *thread = self;
-    thread->is_inside = true;
     thread->figures.captures++;
     if (oracle.mode == MODE_TIME) {
         time_one(thread, origin);
     } else {
-        thread->capture->stack.walked_count = UINT32_MAX;
+        bool is_nested = thread->capture->busy_cfa != 0;
+        uint32_t walks = thread->capture->walks;
         uint32_t id = capture_stack(thread->capture, origin);
+        thread->figures.nested += is_nested;
         thread->figures.errno_changed += errno != saved_errno;
         thread->figures.no_id += id == 0;
-        if (thread->capture->stack.walked_count == UINT32_MAX) {
-            thread->figures.memo_hits++;
-        } else {
+        if (thread->capture->walks != walks) {
             thread->figures.walked += thread->capture->stack.walked_count;
+        } else if (!is_nested) {
+            thread->figures.memo_hits++;
         }
         uint64_t number = thread->figures.captures;
-        if (number % oracle.every == 0) {
-            check(thread, origin, id, number / oracle.every % oracle.uncached_every == 0);
+        if (number % oracle.every == 0 && !thread->is_inside) {
+            thread->is_inside = true;
+            check(thread, origin, id, oracle.uncached_every != 0
+                      && number / oracle.every % oracle.uncached_every == 0);
+            thread->is_inside = false;
         }
     }
-    thread->is_inside = false;
     errno = saved_errno;
 }
 
@@ -357,6 +364,46 @@ EXPORT int posix_memalign(void **result, size_t alignment, size_t size)
     return block == NULL && size != 0 ? ENOMEM : 0;
 }
 
+/* glibc has no other name for it. Source: malloc/malloc.c, struct malloc_chunk. */
+EXPORT size_t malloc_usable_size(void *block)
+{
+    if (block == NULL) {
+        return 0;
+    }
+    size_t head = ((size_t *)block)[-1];
+    return (head & ~(size_t)7) - ((head & 2) != 0 ? 16 : 8);
+}
+
+EXPORT int dlclose(void *handle)
+{
+    static int (*real_dlclose)(void *);
+    if (real_dlclose == NULL) {
+        *(void **)&real_dlclose = dlsym(RTLD_NEXT, "dlclose");
+    }
+    int result = real_dlclose(handle);
+    if (oracle.is_ready && oracle.tells_close) {
+        capture_modules_changed();
+    }
+    return result;
+}
+
+/* For programs that test the oracle's subject: a capture without an allocation, which a
+ * signal handler may ask for too. */
+EXPORT void unwind_oracle_capture(void);
+EXPORT void unwind_oracle_capture(void)
+{
+    EVENT();
+}
+
+/* After a longjmp out of a handler that may have interrupted a check. */
+EXPORT void unwind_oracle_reset(void);
+EXPORT void unwind_oracle_reset(void)
+{
+    if (self != NULL) {
+        self->is_inside = false;
+    }
+}
+
 static uint64_t option_number(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);
@@ -412,7 +459,11 @@ __attribute__((constructor)) static void oracle_start(void)
     oracle.every = option_number("ORACLE_EVERY", 1);
     oracle.uncached_every = option_number("ORACLE_UNCACHED", 100000);
     oracle.block = option_number("ORACLE_BLOCK", 4096);
+    oracle.tells_close = option_number("ORACLE_TELL_CLOSE", 1) != 0;
     libunwind_open();
+    if (oracle.uncached_every == 1) {
+        oracle.set_caching_policy(*oracle.local_addr_space, UNW_CACHE_NONE);
+    }
     arena_make();
     if (capture_start(&oracle.arena, oracle.image, oracle.process) != 0) {
         abort();
@@ -500,9 +551,9 @@ __attribute__((destructor)) static void oracle_end(void)
         return;
     }
     out_write("check %s captures %lu checked %lu uncached %lu mismatches %lu approximate %lu"
-              " differing %lu no_id %lu errno %lu memo_hits %lu new_frames %.2f stacks %u\n",
+              " differing %lu no_id %lu nested %lu errno %lu memo_hits %lu new_frames %.2f stacks %u\n",
               name, total.captures, total.checked, total.checked_uncached, total.mismatches,
-              total.approximate, total.approximate_differ, total.no_id, total.errno_changed,
+              total.approximate, total.approximate_differ, total.no_id, total.nested, total.errno_changed,
               total.memo_hits,
               total.captures == 0 ? 0 : (double)total.walked / (double)total.captures,
               stack_table_end(oracle.image));
