@@ -310,3 +310,45 @@ int image_writer_update(struct image_writer *writer, const struct arena_file *fi
     }
     return result;
 }
+
+/* ---- giving memory back --------------------------------------------------- */
+
+static void directory_drop(const struct arena_file *file, const _Atomic uint64_t *directory,
+                           size_t count, uint64_t chunk_bytes)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t offset = atomic_load_explicit(&directory[i], memory_order_relaxed);
+        if (offset != 0) {
+            arena_file_drop(file, offset, chunk_bytes);
+        }
+    }
+}
+
+static void hash_table_drop(const struct arena_file *file, const struct arena_hash_table *table,
+                            unsigned first_log2)
+{
+    for (unsigned i = 0; i < ARENA_HASH_GENERATIONS; i++) {
+        uint64_t offset = atomic_load_explicit(&table->table[i], memory_order_relaxed);
+        if (offset != 0) {
+            arena_file_drop(file, offset, sizeof(uint64_t) << (first_log2 + i));
+        }
+    }
+}
+
+void image_writer_drop(const struct image_writer *writer, const struct arena_file *file)
+{
+    const struct arena_image *image =
+        arena_at(&file->arena, writer->offset, sizeof(struct arena_image));
+    if (image == NULL) {
+        return;
+    }
+    directory_drop(file, image->module_chunk, ARENA_MODULE_CHUNKS,
+                   ARENA_MODULES_PER_CHUNK * sizeof(struct arena_module));
+    directory_drop(file, image->stack_chunk, ARENA_STACK_CHUNKS,
+                   ARENA_STACKS_PER_CHUNK * sizeof(struct arena_stack));
+    directory_drop(file, image->node_chunk, ARENA_NODE_CHUNKS,
+                   ARENA_NODES_PER_CHUNK * sizeof(struct arena_node));
+    hash_table_drop(file, &image->stacks, ARENA_STACK_HASH_FIRST_LOG2);
+    hash_table_drop(file, &image->prefixes, ARENA_PREFIX_HASH_FIRST_LOG2);
+    arena_file_drop(file, writer->offset, sizeof *image);
+}

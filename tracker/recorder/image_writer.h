@@ -44,6 +44,9 @@ void image_writer_deinit(struct image_writer *writer);
 int image_writer_update(struct image_writer *writer, const struct arena_file *file,
                         struct recording_writer *recording);
 
+/* Returns the image's memory in the arena to the system: no process uses it any more. */
+void image_writer_drop(const struct image_writer *writer, const struct arena_file *file);
+
 /* Forgets what was written, for a recording that starts anew (or is opened again: adding
  * twice changes nothing). */
 void image_writer_forget(struct image_writer *writer);

@@ -110,6 +110,8 @@ static void entry_begin(struct recorder *recorder, uint32_t index, uint64_t offs
         return;
     }
     entry->pid = tracked->pid;
+    entry->image = tracked->image;
+    entry->offset = offset;
     entry->tracked = tracked;
     recorder->alive_count++;
     recorder->result.is_tracked = true;
@@ -277,15 +279,19 @@ static bool is_known_alive(const struct recorder *recorder, pid_t pid)
     return false;
 }
 
-void recorder_find_unseen(struct recorder *recorder)
+/* Calls visit for each process that carries the arena without being known; returns their
+ * number, or -1 when that cannot be told. */
+static int unseen_visit(struct recorder *recorder,
+                        void (*visit)(struct recorder *recorder, pid_t pid))
 {
     struct stat arena;
+    int count = 0;
     DIR *folder = opendir("/proc");
     if (folder == NULL || fstat(recorder->file.fd, &arena) != 0) {
         if (folder != NULL) {
             closedir(folder);
         }
-        return;
+        return -1;
     }
     for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
         char *end;
@@ -306,8 +312,63 @@ void recorder_find_unseen(struct recorder *recorder)
         uint64_t age_ns = boot_ns > stat_now.started_ns ? boot_ns - stat_now.started_ns : 0;
         if (is_candidate && age_ns <= arena_file_now_ns(&recorder->file) + 50000000u
             && maps_arena((pid_t)pid, &arena)) {
-            unseen_add(recorder, (pid_t)pid);
+            count++;
+            if (visit != NULL) {
+                visit(recorder, (pid_t)pid);
+            }
         }
     }
     closedir(folder);
+    return count;
+}
+
+void recorder_find_unseen(struct recorder *recorder)
+{
+    (void)unseen_visit(recorder, unseen_add);
+}
+
+/* ---- giving memory back --------------------------------------------------- */
+
+#define SWEEP_GAP_NS UINT64_C(5000000000)
+#define SWEEP_GAP_BYTES (UINT64_C(256) << 20) /* handed out, most of it never touched */
+
+static bool image_is_in_use(const struct recorder *recorder, uint32_t image)
+{
+    for (uint32_t i = 0; i < recorder->entry_count; i++) {
+        const struct recorder_entry *entry = &recorder->entries[i];
+        if (entry->is_awaited || (entry->tracked != NULL && entry->image == image)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void recorder_sweep(struct recorder *recorder, uint64_t now_ns)
+{
+    struct arena_header *header = recorder->file.arena.header;
+    uint64_t used_bytes = atomic_load_explicit(&header->used_bytes, memory_order_relaxed);
+    if (now_ns < recorder->sweep_next_ns || used_bytes < recorder->sweep_next_bytes) {
+        return;
+    }
+    recorder->sweep_next_ns = now_ns + SWEEP_GAP_NS;
+    recorder->sweep_next_bytes = used_bytes + SWEEP_GAP_BYTES;
+    /* Processes that begin after this look descend from living ones, whose images stay. */
+    if (unseen_visit(recorder, NULL) != 0 || recorder->unseen_count != 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < recorder->image_count; i++) {
+        if (recorder->images[i] != NULL && !image_is_in_use(recorder, i)) {
+            image_writer_drop(recorder->images[i], &recorder->file);
+            image_writer_deinit(recorder->images[i]);
+            free(recorder->images[i]);
+            recorder->images[i] = NULL;
+        }
+    }
+    for (uint32_t i = 0; i < recorder->entry_count; i++) {
+        struct recorder_entry *entry = &recorder->entries[i];
+        if (entry->tracked == NULL && entry->offset != 0 && !entry->is_swept) {
+            tracked_sweep(entry->offset, &recorder->file);
+            entry->is_swept = true;
+        }
+    }
 }

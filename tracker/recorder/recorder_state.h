@@ -40,6 +40,9 @@ struct recorder_unseen {
 struct recorder_entry {
     int32_t pid;
     bool is_awaited; /* its index is handed out, its record is not complete yet */
+    bool is_swept;   /* nothing of it is in the arena any more */
+    uint32_t image;
+    uint64_t offset; /* of its record; 0: never complete */
     struct tracked *tracked; /* NULL once its end is written */
 };
 
@@ -77,6 +80,8 @@ struct recorder {
     struct recording_writer *writer; /* NULL: failed, or the recording is not ours (yet) */
     int64_t snapshot_next;
     uint64_t snapshot_next_ns;
+    uint64_t sweep_next_ns;
+    uint64_t sweep_next_bytes; /* of the arena handed out */
     uint64_t sites_next_ns; /* full counters are written again */
     int foreground_fd[2]; /* pipe: the foreground holds [1] until it is done */
     uint64_t background_next_ns; /* the background opens the recording again */
@@ -97,6 +102,13 @@ void recorder_end_entry(struct recorder *recorder, uint32_t index, uint64_t ende
                         int wait_status);
 /* Finds descendants that carry the arena without having registered. */
 void recorder_find_unseen(struct recorder *recorder);
+
+/*
+ * Gives the arena's memory of ended processes back, now and then in a run of thousands of
+ * them. An image's stacks go when none of its processes lives and no process carries the
+ * arena without having registered: such a one may be a forked child that will use them.
+ */
+void recorder_sweep(struct recorder *recorder, uint64_t now_ns);
 
 /* ---- recorder_write.c ----------------------------------------------------- */
 

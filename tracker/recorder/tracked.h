@@ -104,5 +104,8 @@ int tracked_write_sites(struct tracked *tracked, const struct arena_file *file,
 
 /* Returns the memory of an ended process in the arena to the system. */
 void tracked_drop(const struct tracked *tracked, const struct arena_file *file);
+/* The same for its record and its threads' tables: when no forked child that has not
+ * registered yet can need them any more. */
+void tracked_sweep(uint64_t process_offset, const struct arena_file *file);
 
 #endif

@@ -452,3 +452,23 @@ void tracked_drop(const struct tracked *tracked, const struct arena_file *file)
     /* The tables themselves stay: a few pages, and the list's links are in them. */
     (void)site_threads_visit(file, tracked->offset, thread_drop, (void *)(uintptr_t)file);
 }
+
+void tracked_sweep(uint64_t process_offset, const struct arena_file *file)
+{
+    struct arena_process *process =
+        arena_at(&file->arena, process_offset, sizeof(struct arena_process));
+    if (process == NULL) {
+        return;
+    }
+    uint64_t offset = atomic_load_explicit(&process->first_thread, memory_order_acquire);
+    for (uint32_t i = 0; i < ARENA_PROCESSES_MAX && offset != 0; i++) {
+        struct arena_thread *table = arena_at(&file->arena, offset, sizeof *table);
+        if (table == NULL) {
+            break;
+        }
+        uint64_t next = atomic_load_explicit(&table->next, memory_order_acquire);
+        arena_file_drop(file, offset, sizeof *table);
+        offset = next;
+    }
+    arena_file_drop(file, process_offset, sizeof *process);
+}
