@@ -102,6 +102,8 @@ CREATE TABLE module (
 
 CREATE TABLE mapping (
   image INTEGER, module INTEGER, start INTEGER, end INTEGER, load_bias INTEGER, epoch INTEGER);
+-- For the writer, which adds each once: runs of thousands of images have many.
+CREATE INDEX mapping_by_image ON mapping (image, module, start);
 
 CREATE TABLE address (
   id INTEGER PRIMARY KEY,
