@@ -37,9 +37,11 @@ struct render_json {
     size_t depth;
     size_t capacity;
     bool is_first; /* no value yet at this depth */
+    size_t used;   /* bytes in buffer */
+    char buffer[65536];
 };
 void render_json_init(struct render_json *json, FILE *out);
-/* Ends the output with a newline and releases what the writer held. */
+/* Ends the output with a newline, writes what is buffered and releases what the writer held. */
 void render_json_finish(struct render_json *json);
 
 /* Writes text with everything a terminal could obey made visible (\x1b) and cut in the
