@@ -19,8 +19,12 @@ struct loader {
     struct model_process *process;
     const struct model_image *image;
     struct load_list list;
-    struct model_site *sites; /* by stack id of the model; grows */
+    struct model_site *sites;
+    size_t site_count;
     size_t site_capacity;
+    /* By the model's stack id: position in sites + 1, or 0. Shared by all processes, and
+     * all zero between them: a build with thousands of processes has few stacks in each. */
+    uint32_t *site_index;
     int64_t last_snapshot; /* rows beyond it are not applied */
     int64_t census;
 };
@@ -89,27 +93,40 @@ static int load_compare_started(const void *left, const void *right)
     return a->row.id < b->row.id ? -1 : a->row.id > b->row.id;
 }
 
-static struct model_process *load_process_by_id(struct model *model, int64_t id)
+struct load_id {
+    int64_t id;
+    struct model_process *process;
+};
+
+static int load_compare_ids(const void *left, const void *right)
 {
-    for (size_t i = 0; i < model->process_count; i++) {
-        if (model->processes[i].row.id == id) {
-            return &model->processes[i];
-        }
-    }
-    return NULL;
+    const struct load_id *a = left;
+    const struct load_id *b = right;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static struct model_process *load_process_by_id(const struct load_id *ids, size_t count, int64_t id)
+{
+    const struct load_id key = {.id = id};
+    const struct load_id *found = bsearch(&key, ids, count, sizeof(key), load_compare_ids);
+    return found != NULL ? found->process : NULL;
 }
 
 /* A parent must come before its child, so that a damaged file cannot make a circle. What
  * has no known parent hangs on the run's first process: nothing of a run is left out. */
 static void load_build_tree(struct model *model)
 {
-    size_t *counts = calloc(model->process_count + 1, sizeof(*counts));
-    for (size_t i = 0; i < model->process_count; i++) {
+    size_t count = model->process_count;
+    size_t *counts = region_alloc_array(model->region, count, sizeof(*counts));
+    struct load_id *ids = region_alloc_array(model->region, count, sizeof(*ids));
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = (struct load_id){model->processes[i].row.id, &model->processes[i]};
+    }
+    qsort(ids, count, sizeof(*ids), load_compare_ids);
+    for (size_t i = 0; i < count; i++) {
         struct model_process *process = &model->processes[i];
         process->index = (int64_t)i;
-        struct model_process *parent = process->row.parent != RECORDING_UNKNOWN
-                                           ? load_process_by_id(model, process->row.parent)
-                                           : NULL;
+        struct model_process *parent = load_process_by_id(ids, count, process->row.parent);
         process->parent = parent != NULL && parent < process ? parent
                           : i > 0                            ? &model->processes[0]
                                                              : NULL;
@@ -121,12 +138,11 @@ static void load_build_tree(struct model *model)
         struct model_process *process = &model->processes[i];
         process->children =
             region_alloc_array(model->region, process->child_count, sizeof(struct model_process *));
-        if (process->parent != NULL && counts != NULL) {
+        if (process->parent != NULL) {
             size_t at = counts[process->parent->index]++;
             process->parent->children[at] = process;
         }
     }
-    free(counts);
 }
 
 static int load_visit_argument(void *context, const void *row)
@@ -197,19 +213,20 @@ static int load_visit_snapshot_process(void *context, const void *row)
 
 /* ---- sites --------------------------------------------------------------- */
 
-/* The site of a stack. Ids of the model's stacks rise while images are loaded, so the
- * array is sized when the process's image is known. */
 static struct model_site *load_site(struct loader *loader, int64_t stack)
 {
     const struct model_stack *found = load_stack(loader, stack);
-    struct model_site *site = &loader->sites[found->id];
-    if (site->stack == NULL) {
-        site->stack = found;
-        site->oldest_ns = RECORDING_UNKNOWN;
-        site->retained_bytes = RECORDING_UNKNOWN;
-        site->pinned_bytes = RECORDING_UNKNOWN;
+    uint32_t *position = &loader->site_index[found->id];
+    if (*position == 0) {
+        loader->sites = mt_grow(loader->sites, &loader->site_capacity, loader->site_count + 1,
+                                sizeof(*loader->sites));
+        loader->sites[loader->site_count] = (struct model_site){.stack = found,
+                                                                .oldest_ns = RECORDING_UNKNOWN,
+                                                                .retained_bytes = RECORDING_UNKNOWN,
+                                                                .pinned_bytes = RECORDING_UNKNOWN};
+        *position = (uint32_t)++loader->site_count;
     }
-    return site;
+    return &loader->sites[*position - 1];
 }
 
 static int load_visit_site(void *context, const void *row)
@@ -432,29 +449,31 @@ static int load_visit_defect(void *context, const void *row)
     return 0;
 }
 
-/* Keeps the sites that have anything to say and derives what is live in this state. */
+static int load_compare_sites(const void *left, const void *right)
+{
+    const struct model_site *a = left;
+    const struct model_site *b = right;
+    return a->stack->id < b->stack->id ? -1 : a->stack->id > b->stack->id;
+}
+
+/* Derives what is live in this state, and the totals. */
 static void load_finish_sites(struct loader *loader)
 {
     struct model *model = loader->model;
     struct model_process *process = loader->process;
     bool is_peak = model->selector.state == MODEL_STATE_PEAK;
-    size_t count = 0;
-    for (size_t i = 0; i < loader->site_capacity; i++) {
-        count += loader->sites[i].stack != NULL;
-    }
-    struct model_site *sites = region_alloc_array(model->region, count, sizeof(*sites));
-    size_t at = 0;
-    for (size_t i = 0; i < loader->site_capacity; i++) {
-        struct model_site *site = &loader->sites[i];
-        if (site->stack == NULL) {
-            continue;
-        }
+    struct model_totals *totals = &process->totals;
+    struct model_site *sites =
+        region_alloc_array(model->region, loader->site_count, sizeof(*sites));
+    for (size_t i = 0; i < loader->site_count; i++) {
+        struct model_site *site = &sites[i];
+        *site = loader->sites[i];
+        loader->site_index[site->stack->id] = 0;
         site->live_blocks =
             is_peak ? site->peak_blocks : site->allocations - site->frees + site->inherited_blocks;
         site->live_bytes = is_peak
                                ? site->peak_bytes
                                : site->allocated_bytes - site->freed_bytes + site->inherited_bytes;
-        struct model_totals *totals = &process->totals;
         totals->allocations += site->allocations;
         totals->allocated_bytes += site->allocated_bytes;
         totals->frees += site->frees;
@@ -464,10 +483,12 @@ static void load_finish_sites(struct loader *loader)
         totals->inherited_bytes += site->inherited_bytes;
         totals->live_blocks += site->live_blocks;
         totals->live_bytes += site->live_bytes;
-        sites[at++] = *site;
+    }
+    if (loader->site_count > 0) {
+        qsort(sites, loader->site_count, sizeof(*sites), load_compare_sites);
     }
     process->sites = sites;
-    process->site_count = count;
+    process->site_count = loader->site_count;
 }
 
 static void load_process(struct model *model, struct model_process *process)
@@ -476,11 +497,13 @@ static void load_process(struct model *model, struct model_process *process)
     struct loader loader = {.model = model, .process = process};
     int64_t id = process->row.id;
     loader.image = model_load_image(model, process->row.image);
-    loader.site_capacity = model->stack_count + 1;
-    loader.sites = calloc(loader.site_capacity, sizeof(*loader.sites));
-    if (loader.sites == NULL) {
-        return;
-    }
+    struct model_tables *tables = model->tables;
+    size_t known = tables->site_index_count;
+    tables->site_index = mt_grow(tables->site_index, &tables->site_index_count,
+                                 model->stack_count + 1, sizeof(*tables->site_index));
+    memset(tables->site_index + known, 0,
+           (tables->site_index_count - known) * sizeof(*tables->site_index));
+    loader.site_index = tables->site_index;
     recording_reader_each(reader, RECORDING_TABLE_ARGUMENT, id, load_visit_argument, &loader);
     process->arguments = load_take(&loader, sizeof(*process->arguments), &process->argument_count);
     recording_reader_each(reader, RECORDING_TABLE_THREAD, id, load_visit_thread, &loader);
@@ -641,6 +664,7 @@ void model_free(struct model *model)
         free(model->tables->images[i].stacks);
     }
     free(model->tables->images);
+    free(model->tables->site_index);
     free(model->modules);
     recording_reader_close(model->reader);
     region_free(model->region);

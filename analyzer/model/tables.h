@@ -25,6 +25,8 @@ struct model_tables {
     struct model_stack **slots; /* stacks by their addresses, open addressing */
     size_t slot_count;          /* power of two */
     const struct model_stack *empty;
+    uint32_t *site_index; /* load.c's, by stack id */
+    size_t site_index_count;
 };
 
 /* Modules, files, functions, symbols, addresses: what all images share. */
