@@ -20,6 +20,9 @@ void cell_format_number(char *text, size_t room, enum report_unit unit,
         case REPORT_COUNT:
             quantity = quantity_count(cell->integer);
             break;
+        case REPORT_ID:
+            snprintf(quantity.text, sizeof(quantity.text), "%lld", (long long)cell->integer);
+            break;
         case REPORT_BYTES:
             quantity = quantity_bytes(cell->integer);
             break;

@@ -62,6 +62,7 @@ static void csv_print_cell(FILE *out, enum report_unit unit, const struct report
         csv_put(out, text);
         break;
     case REPORT_COUNT:
+    case REPORT_ID:
     case REPORT_BYTES:
     case REPORT_DELTA_COUNT:
     case REPORT_DELTA_BYTES:

@@ -35,6 +35,7 @@ enum report_kind {
 enum report_unit {
     REPORT_TEXT,
     REPORT_COUNT,
+    REPORT_ID, /* a number that names: a pid, an index */
     REPORT_BYTES,
     REPORT_PERCENT, /* number, 0..100 */
     REPORT_SECONDS, /* number */

@@ -498,12 +498,13 @@ static void run_add_cpu(struct run_maker *maker)
         return;
     }
     struct report_document *document = maker->document;
-    report_add_section(document, "CPU",
-                       region_format(document->region, "%s in %s samples",
-                                     region_copy_text(document->region,
-                                                      quantity_seconds(cpu_seconds(
-                                                          cpu, cpu->samples + cpu->lost)).text),
-                                     quantity_count(cpu->samples + cpu->lost).text));
+    report_add_section(
+        document, "CPU",
+        region_format(
+            document->region, "%s in %s samples",
+            region_copy_text(document->region,
+                             quantity_seconds(cpu_seconds(cpu, cpu->samples + cpu->lost)).text),
+            quantity_count(cpu->samples + cpu->lost).text));
     for (size_t i = 0; i < cpu->finding_count; i++) {
         report_add_paragraph(document, "%s",
                              cpu_report_sentence(document->region, cpu, &cpu->findings[i]));
@@ -540,13 +541,17 @@ static void run_add_tree_row(struct run_maker *maker, struct report_table *table
     report_set_integer(row, 2, process->totals.allocations);
     report_set_integer(row, 3, process->row.peak_bytes);
     report_set_integer(row, 4, process->totals.live_bytes);
-    const char *how = process->row.start == RECORDING_START_FORK     ? "fork "
-                      : process->row.start == RECORDING_START_ATTACH ? "attach "
-                                                                     : "";
+    const char *slash = strrchr(process->row.executable, '/');
+    bool is_fork = process->row.start == RECORDING_START_FORK;
+    /* A fork's arguments are its parent's. */
+    const char *what = is_fork ? region_format(region, "fork of %s",
+                                               slash != NULL ? slash + 1 : process->row.executable)
+                               : run_command_line(region, process);
     report_set_text(row, 5,
                     region_format(region, "%*s%s%s%s", (int)(2 * (depth < 16 ? depth : 16)), "",
-                                  how, run_command_line(region, process),
-                                  process == maker->process ? "   <- this report" : ""));
+                                  process == maker->process ? "-> " : "",
+                                  process->row.start == RECORDING_START_ATTACH ? "attached: " : "",
+                                  what));
     if (process == maker->process) {
         row->cells[5].tone = REPORT_STRONG;
     }
@@ -556,8 +561,8 @@ static void run_add_tree_row(struct run_maker *maker, struct report_table *table
  * recursion: a stack of positions does. */
 static void run_add_processes(struct run_maker *maker)
 {
-    static const struct report_column columns[] = {{"", "index", REPORT_COUNT},
-                                                   {"pid", "pid", REPORT_COUNT},
+    static const struct report_column columns[] = {{"#", "index", REPORT_ID},
+                                                   {"pid", "pid", REPORT_ID},
                                                    {"allocations", "allocations", REPORT_COUNT},
                                                    {"peak", "peak_bytes", REPORT_BYTES},
                                                    {"live", "live_bytes", REPORT_BYTES},
@@ -682,6 +687,26 @@ static void run_suggest(struct run_maker *maker, const char *name, const char *a
     }
 }
 
+/* The process with the largest peak, if that is another one. */
+static void run_suggest_process(struct run_maker *maker)
+{
+    const struct model *model = maker->model;
+    const struct model_process *largest = maker->process;
+    for (size_t i = 0; i < model->process_count; i++) {
+        if (model->processes[i].row.peak_bytes > largest->row.peak_bytes) {
+            largest = &model->processes[i];
+        }
+    }
+    if (largest != maker->process) {
+        struct region *region = maker->document->region;
+        run_suggest(maker, "report",
+                    region_format(region, " --process '#%lld'", (long long)largest->index),
+                    region_format(region, "the largest peak: %s in pid %lld",
+                                  quantity_bytes(largest->row.peak_bytes).text,
+                                  (long long)largest->row.pid));
+    }
+}
+
 static void run_add_commands(struct run_maker *maker)
 {
     report_add_section(maker->document, "Next", NULL);
@@ -694,6 +719,7 @@ static void run_add_commands(struct run_maker *maker)
     if (maker->summary->cpu->samples > 0) {
         run_suggest(maker, "cpu", "", "where CPU time went");
     }
+    run_suggest_process(maker);
     if (maker->model->snapshot_count > 1 && !run_is_peak(maker)) {
         run_suggest(maker, "report", "@peak", "the same at the peak");
     }
