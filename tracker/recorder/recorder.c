@@ -309,6 +309,7 @@ void recorder_free(struct recorder *recorder)
     recording_writer_abandon(recorder->writer);
     free(recorder->environment);
     free(recorder->entries);
+    free(recorder->active);
     free(recorder->images);
     free(recorder);
 }

@@ -101,12 +101,31 @@ static void unseen_remove(struct recorder *recorder, uint32_t slot)
     }
 }
 
+static bool active_add(struct recorder *recorder, uint32_t index)
+{
+    if (recorder->active_count == recorder->active_capacity) {
+        uint32_t capacity = recorder->active_capacity == 0 ? 16 : recorder->active_capacity * 2;
+        uint32_t *active = realloc(recorder->active, capacity * sizeof *active);
+        if (active == NULL) {
+            return false;
+        }
+        recorder->active = active;
+        recorder->active_capacity = capacity;
+    }
+    recorder->active[recorder->active_count++] = index;
+    return true;
+}
+
 static void entry_begin(struct recorder *recorder, uint32_t index, uint64_t offset)
 {
     struct recorder_entry *entry = &recorder->entries[index];
     *entry = (struct recorder_entry){.pid = 0};
     struct tracked *tracked = tracked_new(&recorder->file, index, offset);
     if (tracked == NULL) {
+        return;
+    }
+    if (!active_add(recorder, index)) {
+        tracked_free(tracked);
         return;
     }
     entry->pid = tracked->pid;
@@ -177,7 +196,8 @@ void recorder_end_entry(struct recorder *recorder, uint32_t index, uint64_t ende
 bool recorder_poll(struct recorder *recorder, uint64_t now_ns)
 {
     bool is_active = false;
-    for (uint32_t i = 0; i < recorder->entry_count; i++) {
+    for (uint32_t k = 0; k < recorder->active_count; k++) {
+        uint32_t i = recorder->active[k];
         struct tracked *tracked = recorder->entries[i].tracked;
         if (tracked == NULL || !tracked->is_alive) {
             continue;
@@ -198,8 +218,8 @@ bool recorder_poll(struct recorder *recorder, uint64_t now_ns)
 
 void recorder_serve_requests(struct recorder *recorder, uint64_t now_ns)
 {
-    for (uint32_t i = 0; i < recorder->entry_count; i++) {
-        struct tracked *tracked = recorder->entries[i].tracked;
+    for (uint32_t k = 0; k < recorder->active_count; k++) {
+        struct tracked *tracked = recorder->entries[recorder->active[k]].tracked;
         if (tracked == NULL || !tracked->is_alive) {
             continue;
         }
@@ -329,7 +349,7 @@ void recorder_find_unseen(struct recorder *recorder)
 
 /* ---- giving memory back --------------------------------------------------- */
 
-#define SWEEP_GAP_NS UINT64_C(5000000000)
+#define SWEEP_GAP_NS UINT64_C(2000000000)
 #define SWEEP_GAP_BYTES (UINT64_C(256) << 20) /* handed out, most of it never touched */
 
 static bool image_is_in_use(const struct recorder *recorder, uint32_t image)

@@ -69,6 +69,11 @@ struct recorder {
     uint32_t entry_capacity;
     uint32_t awaited_first; /* no entry below is awaited */
     uint32_t alive_count;
+    /* Indices of entries with a `tracked`: what a round looks at, so that its cost
+     * does not grow with the processes that are gone. */
+    uint32_t *active;
+    uint32_t active_count;
+    uint32_t active_capacity;
     struct image_writer **images; /* [0..image_count); NULL: not met yet */
     uint32_t image_count;
     struct recorder_unseen unseen[RECORDER_UNSEEN_MAX];

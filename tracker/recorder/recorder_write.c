@@ -171,7 +171,8 @@ void recorder_write_ended(struct recorder *recorder)
 {
     bool is_open = false;
     int result = 0;
-    for (uint32_t i = 0; i < recorder->entry_count; i++) {
+    for (uint32_t k = 0; k < recorder->active_count; k++) {
+        uint32_t i = recorder->active[k];
         struct tracked *tracked = recorder->entries[i].tracked;
         if (tracked == NULL || tracked->is_alive) {
             continue;
@@ -193,6 +194,13 @@ void recorder_write_ended(struct recorder *recorder)
             recorder->entries[i].tracked = NULL;
         }
     }
+    uint32_t kept = 0;
+    for (uint32_t k = 0; k < recorder->active_count; k++) {
+        if (recorder->entries[recorder->active[k]].tracked != NULL) {
+            recorder->active[kept++] = recorder->active[k];
+        }
+    }
+    recorder->active_count = kept;
     if (is_open) {
         transaction_end(recorder, result);
     }
