@@ -10,7 +10,9 @@
 bool unwind_probe(uintptr_t address)
 {
     const long efault = -14;
-    return raw_syscall6(SYS_rt_sigprocmask, -1, (long)address, 0, 8, 0, 0) != efault;
+    /* NULL means "no new mask" to it. */
+    return address != 0
+           && raw_syscall6(SYS_rt_sigprocmask, -1, (long)address, 0, 8, 0, 0) != efault;
 }
 
 __attribute__((noinline, cold)) bool unwind_page_probe(struct unwind_pages *pages,
