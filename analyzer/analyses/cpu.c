@@ -296,7 +296,7 @@ static double process_seconds(const struct model_process *process)
     }
     return end_ns == RECORDING_UNKNOWN || end_ns < process->row.started_ns
                ? 0
-               : (double)(end_ns - process->row.started_ns) / 1e9;
+               : ((double)end_ns - (double)process->row.started_ns) / 1e9;
 }
 
 /* An exec leaves the process's figures running: only its last image's count. */
@@ -312,11 +312,20 @@ static bool is_last_image(const struct model_process *process)
     return true;
 }
 
+/* Of what a file says, which may be anything: unknown counts as 0, too much as the most. */
+static int64_t sum(int64_t a, int64_t b)
+{
+    int64_t result;
+    a = a == RECORDING_UNKNOWN ? 0 : a;
+    b = b == RECORDING_UNKNOWN ? 0 : b;
+    return __builtin_add_overflow(a, b, &result) ? INT64_MAX : result;
+}
+
 static void count_facts(struct cpu_result *result, const struct model_process *process)
 {
     const struct recording_process *row = &process->row;
-    result->lost += row->cpu_samples_lost;
-    result->threads_missed += row->cpu_threads_missed;
+    result->lost = sum(result->lost, row->cpu_samples_lost);
+    result->threads_missed = sum(result->threads_missed, row->cpu_threads_missed);
     result->wall_seconds += process_seconds(process);
     if (!is_last_image(process)) {
         return;
@@ -325,16 +334,12 @@ static void count_facts(struct cpu_result *result, const struct model_process *p
         result->used_seconds = -1;
         result->kernel_seconds = -1;
     } else if (result->used_seconds >= 0) {
-        result->used_seconds += (double)(row->cpu_user_ns + row->cpu_system_ns) / 1e9;
+        result->used_seconds += ((double)row->cpu_user_ns + (double)row->cpu_system_ns) / 1e9;
         result->kernel_seconds += (double)row->cpu_system_ns / 1e9;
     }
     if (row->minor_faults != RECORDING_UNKNOWN) {
-        result->minor_faults = row->minor_faults
-                               + (result->minor_faults == RECORDING_UNKNOWN ? 0
-                                                                            : result->minor_faults);
-        result->major_faults = row->major_faults
-                               + (result->major_faults == RECORDING_UNKNOWN ? 0
-                                                                            : result->major_faults);
+        result->minor_faults = sum(result->minor_faults, row->minor_faults);
+        result->major_faults = sum(result->major_faults, row->major_faults);
     }
 }
 

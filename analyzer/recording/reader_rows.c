@@ -19,6 +19,8 @@ static int64_t next_int(struct cursor *cursor)
 }
 
 /* For counts: what is unknown or nonsense is none. */
+#define RECORDING_SAMPLES_MAX (INT64_C(1) << 36)
+
 static int64_t next_count(struct cursor *cursor)
 {
     int64_t value = next_int(cursor);
@@ -170,16 +172,23 @@ static void decode_lifetime(sqlite3_stmt *statement, union reader_row *row)
     row->lifetime.frees = next_count(&c);
 }
 
+/* Bounded, so that sums over all rows that a file can hold stay in range. */
+static int64_t next_samples(struct cursor *cursor)
+{
+    int64_t value = next_count(cursor);
+    return value < 0 ? 0 : value > RECORDING_SAMPLES_MAX ? RECORDING_SAMPLES_MAX : value;
+}
+
 static void decode_cpu(sqlite3_stmt *statement, union reader_row *row)
 {
     struct cursor c = {statement, 0};
     row->cpu.process = next_count(&c);
     row->cpu.thread = next_count(&c);
     row->cpu.stack = next_count(&c);
-    row->cpu.samples = next_count(&c);
-    row->cpu.system_samples = next_count(&c);
-    row->cpu.allocator_samples = next_count(&c);
-    row->cpu.allocator_system_samples = next_count(&c);
+    row->cpu.samples = next_samples(&c);
+    row->cpu.system_samples = next_samples(&c);
+    row->cpu.allocator_samples = next_samples(&c);
+    row->cpu.allocator_system_samples = next_samples(&c);
 }
 
 static void decode_defect(sqlite3_stmt *statement, union reader_row *row)

@@ -10,11 +10,13 @@
 /* Made by the creator in memory of the real allocator, released by the new thread. */
 struct thread_start {
     void *(*routine)(void *);
+    int (*c11_routine)(void *); /* thrd_create's, instead */
     void *argument;
     void (*release)(void *);
 };
 
 /* Takes the thread's record, starts its timer, goes on with start->routine. */
 void *thread_start_run(void *start);
+int thread_start_run_c11(void *start);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <threads.h>
 #include <unistd.h>
 
 #include "census/census.h"
@@ -205,6 +206,29 @@ HOOK_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attribut
         real.free(start);
     }
     return error;
+}
+
+HOOK_EXPORT int thrd_create(thrd_t *thread, thrd_start_t start_routine, void *argument)
+{
+    static int (*next)(thrd_t *, thrd_start_t, void *);
+    if (next == NULL) {
+        *(void **)&next = real_find("thrd_create");
+    }
+    if (process_hot.is_tracking == 0) {
+        return next(thread, start_routine, argument);
+    }
+    process_set_shared();
+    struct thread_start *start = cpu_timer_is_on() ? real.malloc(sizeof *start) : NULL;
+    if (start == NULL) {
+        return next(thread, start_routine, argument);
+    }
+    *start = (struct thread_start){
+        .c11_routine = start_routine, .argument = argument, .release = real.free};
+    int result = next(thread, thread_start_run_c11, start);
+    if (result != thrd_success) {
+        real.free(start);
+    }
+    return result;
 }
 
 /* glibc sets its handler for cancellations when the first is asked for: on ours. */
