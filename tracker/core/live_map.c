@@ -84,31 +84,6 @@ struct visit {
     uint64_t count;
 };
 
-static void plane_visit(struct visit *visit, uintptr_t region_address, _Atomic uint64_t *slots)
-{
-    unsigned char residency[PLANE_PAGES];
-    if (!plane_residency(slots, residency)) {
-        return;
-    }
-    for (size_t page = 0; page < PLANE_PAGES; page++) {
-        if ((residency[page] & 1) == 0) {
-            continue;
-        }
-        for (size_t index = page * PAGE_SLOTS; index < (page + 1) * PAGE_SLOTS; index++) {
-            uint64_t record = atomic_load_explicit(&slots[index], memory_order_relaxed);
-            if (!live_record_is_live(record)) {
-                continue;
-            }
-            uintptr_t address = region_address + (index << LIVE_MAP_WINDOW_SHIFT)
-                                + (((record >> LIVE_RECORD_TAG_SHIFT) & 7) << 3);
-            struct live_block block;
-            live_record_unpack(address, record, &block);
-            visit->visitor(visit->context, address, &block);
-            visit->count++;
-        }
-    }
-}
-
 /* Calls the function for each plane that exists. */
 static void planes_for_each(void (*function)(struct visit *, uintptr_t, _Atomic uint64_t *),
                             struct visit *visit)
@@ -124,13 +99,6 @@ static void planes_for_each(void (*function)(struct visit *, uintptr_t, _Atomic 
             }
         }
     }
-}
-
-uint64_t live_map_visit(live_map_visitor *visitor, void *context)
-{
-    struct visit visit = {.visitor = visitor, .context = context};
-    planes_for_each(plane_visit, &visit);
-    return visit.count;
 }
 
 /* Numbers of the regions in use, by address. Static for the same reason as above. */
@@ -217,6 +185,21 @@ static void window_visit(struct visit *visit, uintptr_t window_address,
     }
 }
 
+/* Slots that are looked at together: a cache line. */
+#define GROUP_SLOTS 8u
+
+/* Whether any of a line's slots is live, that is present and not freed: most lines of a heap
+ * that was large once are not. */
+static bool group_has_live(const _Atomic uint64_t *slots)
+{
+    uint64_t live = 0;
+    for (size_t i = 0; i < GROUP_SLOTS; i++) {
+        uint64_t record = atomic_load_explicit(&slots[i], memory_order_relaxed);
+        live |= record & ~(record << 1);
+    }
+    return (live & LIVE_RECORD_PRESENT) != 0;
+}
+
 static void region_visit(struct visit *visit, uintptr_t region_address,
                          const struct live_region *region)
 {
@@ -230,11 +213,30 @@ static void region_visit(struct visit *visit, uintptr_t region_address,
         if (present == 0) {
             continue;
         }
-        for (size_t index = page * PAGE_SLOTS; index < (page + 1) * PAGE_SLOTS; index++) {
-            window_visit(visit, region_address + (index << LIVE_MAP_WINDOW_SHIFT), planes, present,
-                         index);
+        for (size_t group = page * PAGE_SLOTS; group < (page + 1) * PAGE_SLOTS;
+             group += GROUP_SLOTS) {
+            bool has_live = false;
+            for (unsigned plane = 0; present >> plane != 0; plane++) {
+                has_live = has_live
+                           || ((present >> plane & 1) != 0 && group_has_live(&planes[plane][group]));
+            }
+            for (size_t index = group; has_live && index < group + GROUP_SLOTS; index++) {
+                window_visit(visit, region_address + (index << LIVE_MAP_WINDOW_SHIFT), planes,
+                             present, index);
+            }
         }
     }
+}
+
+uint64_t live_map_visit(live_map_visitor *visitor, void *context)
+{
+    struct visit visit = {.visitor = visitor, .context = context};
+    uint32_t used = atomic_load_explicit(&region_pool_used, memory_order_acquire);
+    for (uint32_t i = 0; i < used && i < REGION_RECORDS; i++) {
+        region_visit(&visit, (uintptr_t)region_number[i] << LIVE_MAP_REGION_SHIFT,
+                     &region_pool[i]);
+    }
+    return visit.count;
 }
 
 uint64_t live_map_visit_in_order(live_map_visitor *visitor, void *context)
