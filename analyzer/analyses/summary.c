@@ -73,8 +73,9 @@ static double summary_seconds(const struct model_process *process)
     if (end_ns == RECORDING_UNKNOWN && process->point_count > 0) {
         end_ns = process->points[process->point_count - 1].time_ns;
     }
-    if (end_ns == RECORDING_UNKNOWN && process->snapshot_count > 0) {
-        end_ns = process->snapshots[process->snapshot_count - 1].snapshot->time_ns;
+    if (process->row.ended_ns == RECORDING_UNKNOWN && process->snapshot_count > 0) {
+        int64_t seen_ns = process->snapshots[process->snapshot_count - 1].snapshot->time_ns;
+        end_ns = seen_ns > end_ns ? seen_ns : end_ns; /* the unknown is below all times */
     }
     double seconds = (double)(end_ns - process->row.started_ns) / 1e9;
     return end_ns == RECORDING_UNKNOWN || seconds < 0 ? 0 : seconds;

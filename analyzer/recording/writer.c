@@ -284,7 +284,10 @@ int recording_writer_create(const char *path, const struct recording_run *run, b
         && writer_execute(made, (const char *)recording_schema) == 0
         && recording_writer_set_run(made, run) == 0
         && recording_writer_set_fact(made, "complete", "0") == 0
-        && recording_writer_commit(made, NULL) == 0) {
+        && recording_writer_commit(made, NULL) == 0
+        /* The schema reaches the file itself at once, so that it is known for a recording
+         * even if its log gets lost. */
+        && writer_execute(made, "PRAGMA wal_checkpoint(TRUNCATE)") == 0) {
         *writer = made;
         return 0;
     }

@@ -222,6 +222,20 @@ static void writer_killed_at_any_moment_keeps_what_was_committed(void **state)
     }
 }
 
+static void recording_without_its_log_is_still_known_for_one(void **state)
+{
+    (void)state;
+    const char *path = path_of("lost-log.mtk");
+    struct recording_writer *writer = create(path);
+    char command[256];
+    snprintf(command, sizeof(command), "cp '%s' '%s.copy'", path, path);
+    assert_int_equal(system(command), 0);
+    recording_writer_abandon(writer);
+    path = path_of("lost-log.mtk.copy");
+    assert_int_equal(query(path, "PRAGMA application_id"), RECORDING_APPLICATION_ID);
+    assert_int_equal(query(path, "SELECT value FROM run WHERE key = 'complete'"), 0);
+}
+
 static void full_disk_names_what_is_lost_and_keeps_the_rest(void **state)
 {
     (void)state;
@@ -293,6 +307,7 @@ int main(void)
         cmocka_unit_test(removed_snapshot_leaves_the_states_of_the_others),
         cmocka_unit_test(thinning_keeps_ends_labels_and_the_recent_past),
         cmocka_unit_test(writer_killed_at_any_moment_keeps_what_was_committed),
+        cmocka_unit_test(recording_without_its_log_is_still_known_for_one),
         cmocka_unit_test(full_disk_names_what_is_lost_and_keeps_the_rest),
         cmocka_unit_test(unresolved_addresses_are_listed_until_symbols_are_stored),
     };
