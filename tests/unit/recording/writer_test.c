@@ -227,7 +227,7 @@ static void recording_without_its_log_is_still_known_for_one(void **state)
     (void)state;
     const char *path = path_of("lost-log.mtk");
     struct recording_writer *writer = create(path);
-    char command[256];
+    char command[512];
     snprintf(command, sizeof(command), "cp '%s' '%s.copy'", path, path);
     assert_int_equal(system(command), 0);
     recording_writer_abandon(writer);
