@@ -2,6 +2,7 @@
 
 #include "commands/cpu.h"
 #include "commands/diff.h"
+#include "commands/leaks.h"
 #include "commands/report.h"
 #include "commands/run.h"
 
@@ -18,6 +19,8 @@ const struct command command_table[] = {
      command_cpu},
     {"diff", "A B [OPTIONS]", "what changed between two states, or two recordings",
      command_diff},
+    {"leaks", "FILE [OPTIONS]", "what was lost, by class, and who holds what was not",
+     command_leaks},
     {NULL, NULL, NULL, NULL},
 };
 
