@@ -236,16 +236,13 @@ struct report_document *leaks_report_make(const struct leaks_result *result,
         .document = report_document_new(), .result = result, .top = options->top};
     const struct model_process *process = result->process;
     report_add_title(maker.document, "Leaks of %s", process->row.executable);
-    if (process->census == NULL) {
+    if (process->census == NULL || strncmp(result->scan, "failed", 6) == 0) {
         report_add_note(maker.document, REPORT_WARNING, "scan: %s", result->scan);
         report_add_paragraph(maker.document, "%s in %s blocks were live at the end.",
                              quantity_bytes(process->totals.live_bytes).text,
                              quantity_count(process->totals.live_blocks).text);
         add_other_processes(&maker);
         return maker.document;
-    }
-    if (strcmp(result->scan, "full") != 0) {
-        report_add_note(maker.document, REPORT_WARNING, "scan: %s", result->scan);
     }
     add_totals(&maker);
     if (process->census->remark != NULL) {

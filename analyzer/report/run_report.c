@@ -714,7 +714,7 @@ static void run_add_commands(struct run_maker *maker)
         run_suggest(maker, "growth", "", "which sites keep growing");
     }
     if (maker->process->census != NULL) {
-        run_suggest(maker, "leaks", "", "leaks by class, and who holds what is left");
+        run_suggest(maker, "leaks", "", "leaks by class, who holds the rest");
     }
     if (maker->summary->cpu->samples > 0) {
         run_suggest(maker, "cpu", "", "where CPU time went");

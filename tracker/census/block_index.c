@@ -72,6 +72,9 @@ bool block_index_finish(struct block_index *index)
             index->region_table[region] = (uint16_t)index->table_count;
         }
     }
+    if (index->count == 0) {
+        index->low = 0; /* nothing lies in [0, 0) */
+    }
     /* Regions came in order of address, because blocks did. */
     uint32_t block = 0;
     for (uint32_t i = 0; i < index->table_count; i++) {

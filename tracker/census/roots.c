@@ -347,13 +347,24 @@ static void root_add_rest(struct roots *roots, uintptr_t start, uintptr_t end,
     }
 }
 
+/* The part of a module's data that the loader makes read-only after it has stored there:
+ * it lies just before the data that stay writable. */
+static bool is_sealed_data(const struct roots *roots, const struct memory_range *range)
+{
+    const struct memory_range *next = range + 1;
+    return !range->is_executable && next < roots->map->ranges + roots->map->count
+           && next->kind == MEMORY_MODULE && next->is_writable && next->start == range->end
+           && next->inode_low == range->inode_low;
+}
+
 /* What the program may have stored pointers in. Memory that it made read-only counts. */
-static bool range_may_hold(const struct memory_range *range)
+static bool range_may_hold(const struct roots *roots, const struct memory_range *range)
 {
     if (!range->is_readable) {
         return false;
     }
-    return range->kind == MEMORY_MODULE ? range->is_writable : range->kind != MEMORY_OTHER;
+    return range->kind == MEMORY_MODULE ? range->is_writable || is_sealed_data(roots, range)
+                                        : range->kind != MEMORY_OTHER;
 }
 
 /* Splits a range into what belongs to modules (.data, .bss) and the rest. */
@@ -390,7 +401,7 @@ static void range_add(struct roots *roots, const struct memory_range *range, boo
 static void ranges_add(struct roots *roots, bool is_module)
 {
     for (size_t i = 0; i < roots->map->count; i++) {
-        if (range_may_hold(&roots->map->ranges[i])) {
+        if (range_may_hold(roots, &roots->map->ranges[i])) {
             range_add(roots, &roots->map->ranges[i], is_module);
         }
     }
