@@ -193,12 +193,22 @@ static void write_lifetimes(struct report_tree *tree, const struct model *model,
     tree_end(tree);
 }
 
+/* Others are stacks of CPU samples, where nothing was ever allocated. */
+static bool is_memory_site(const struct model_site *site)
+{
+    return site->allocations != 0 || site->frees != 0 || site->inherited_blocks != 0
+           || site->live_blocks != 0 || site->allocator_samples != 0;
+}
+
 static void write_sites(struct report_tree *tree, const struct model *model,
                         const struct model_process *process)
 {
     tree_array(tree, "sites");
     for (size_t i = 0; i < process->site_count; i++) {
         const struct model_site *site = &process->sites[i];
+        if (!is_memory_site(site)) {
+            continue;
+        }
         tree_object(tree, NULL);
         tree_integer(tree, "id", site->stack->id);
         place_write_stack(tree, "stack", model, site->stack);

@@ -199,6 +199,12 @@ class CpuTest(MemtrackTest):
         self.sample("split", 0.5)
         self.assertEqual(self.report()["cpu"]["functions"], self.cpu("--process", "#0")["entries"])
 
+    def test_cpu_stacks_are_no_sites_of_memory(self):
+        self.sample("split", 0.5)
+        report = self.report()
+        self.assertGreater(report["cpu"]["samples"], 20)
+        self.assertEqual([site for site in report["sites"] if site["allocations"] == 0], [])
+
     def test_cpu_says_why_there_are_no_samples(self):
         self.record([CPU, "split", "0.2"], ["--no-cpu"])
         outcome = run([MEMTRACK, "cpu", self.path("run.mtk")])
