@@ -309,3 +309,17 @@ HOOK_EXPORT __attribute__((naked)) long syscall(long number __attribute__((unuse
             :
             : "i"(SYS_seccomp));
 }
+
+/* dlopen is not hooked: it finds libraries by who calls it. */
+HOOK_EXPORT int dlclose(void *library)
+{
+    static int (*next)(void *);
+    if (next == NULL) {
+        *(void **)&next = real_find("dlclose");
+    }
+    int result = next(library);
+    if (result == 0 && process_hot.is_tracking != 0) {
+        capture_modules_changed();
+    }
+    return result;
+}
