@@ -119,7 +119,7 @@ static struct thread_layout thread_layout(void)
     size_t words = (capacity + depth * KEPT_WALK_FACTOR) * KEPT_WORDS_PER_FRAME;
     layout.interned = layout.words + pages_round(words * sizeof(struct kept_word));
     layout.memo = layout.interned + pages_round(depth * sizeof(struct capture_frame));
-    layout.end = layout.memo + MEMO_ENTRIES * sizeof(struct memo_entry);
+    layout.end = layout.memo + STACK_MEMO_BYTES;
     return layout;
 }
 
@@ -128,43 +128,26 @@ size_t capture_thread_bytes(void)
     return pages_round(thread_layout().end);
 }
 
-static inline bool memo_is_on(const struct capture_thread *thread)
-{
-    return (int32_t)(thread->sequence - thread->memo_from) >= 0;
-}
-
-static void memo_clear(struct capture_thread *thread)
-{
-    if (!memo_is_on(thread)) {
-        return; /* it was emptied when it went off */
-    }
-    for (uint32_t i = 0; i < MEMO_ENTRIES; i++) {
-        if (thread->memo[i].pc != 0) {
-            thread->memo[i].pc = 0;
-        }
-    }
-}
-
 static void thread_start(struct capture_thread *thread)
 {
     struct thread_layout layout = thread_layout();
     char *start = (char *)thread;
-    thread->memo = (void *)(start + layout.memo);
+    stack_memo_init(&thread->memo, start + layout.memo);
     thread->interned = (void *)(start + layout.interned);
     thread->stack = (struct kept_stack){.frames = (void *)(start + layout.frames),
                                         .words = (void *)(start + layout.words),
                                         .walked = (void *)(start + layout.walked),
                                         .capacity = capture.depth_max * KEPT_CAPACITY_FACTOR,
                                         .walked_max = capture.depth_max * KEPT_WALK_FACTOR};
-    thread->memo_from = MEMO_FIRST_CAPTURE;
-    thread->memo_window = MEMO_FIRST_CAPTURE;
 }
 
 /* Forgets what was captured before. */
 static void thread_reset(struct capture_thread *thread)
 {
     thread->stack.count = 0;
-    memo_clear(thread);
+    if (stack_memo_is_on(&thread->memo, thread->sequence)) { /* else it is empty */
+        stack_memo_clear(&thread->memo);
+    }
     thread->sequence++;
 }
 
@@ -450,80 +433,6 @@ static enum unwind_outcome stack_walk(struct capture_thread *thread, struct unwi
     return outcome_is_step(outcome) ? UNWIND_STEPPED : outcome;
 }
 
-/* `turn` is 0, or the word that was read where another entry of this origin expected
- * something else: so stacks that differ further out only have entries of their own. */
-static inline struct memo_entry *memo_slot(const struct capture_thread *thread,
-                                           const struct capture_origin *origin, uintptr_t turn)
-{
-    uint64_t key = (origin->pc ^ (origin->cfa << 7)) + turn * UINT64_C(0xff51afd7ed558ccd);
-    return &thread->memo[(key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - MEMO_LOG2)];
-}
-
-/* Called for each miss: switches the memo off where it hits less than half the time. */
-static bool memo_is_worthwhile(struct capture_thread *thread)
-{
-    if (++thread->memo_misses < MEMO_MISSES_MAX) {
-        return true;
-    }
-    bool is_good = thread->sequence - thread->memo_window >= 2 * MEMO_MISSES_MAX;
-    thread->memo_misses = 0;
-    thread->memo_window = thread->sequence;
-    if (!is_good) {
-        memo_clear(thread);
-        thread->memo_from = thread->sequence + MEMO_PAUSE_CAPTURES;
-        thread->memo_window = thread->memo_from;
-    }
-    return is_good;
-}
-
-static void memo_store(struct capture_thread *thread, struct memo_entry *entry,
-                       const struct capture_origin *origin, uint32_t low, uint32_t id)
-{
-    const struct kept_stack *stack = &thread->stack;
-    const struct kept_frame *top = &stack->frames[stack->count - 1];
-    uint32_t count = top->words_end - low;
-    if (!memo_is_worthwhile(thread) || count > MEMO_WORDS) {
-        return;
-    }
-    *(volatile uintptr_t *)&entry->pc = 0;
-    signal_fence();
-    entry->cfa = origin->cfa;
-    entry->bp = origin->rbp;
-    entry->id = id;
-    entry->word_count = (uint16_t)count;
-    entry->needs_rbp = top->needs_rbp;
-    for (uint32_t i = 0; i < count; i++) {
-        entry->words[i] = stack->words[top->words_end - 1 - i];
-    }
-    signal_fence();
-    *(volatile uintptr_t *)&entry->pc = origin->pc;
-}
-
-/* Returns the id, or 0 for a miss; then *entry is where the stack should be stored. */
-UNWIND_READS_STACKS static inline uint32_t memo_find(const struct capture_thread *thread,
-                                                     const struct capture_origin *origin,
-                                                     struct memo_entry **entry)
-{
-    uintptr_t turn = 0;
-    for (unsigned way = 0; way < MEMO_WAYS; way++) {
-        struct memo_entry *candidate = memo_slot(thread, origin, turn);
-        *entry = candidate;
-        if (candidate->pc != origin->pc || candidate->cfa != origin->cfa
-            || (candidate->needs_rbp && candidate->bp != origin->rbp)) {
-            return 0;
-        }
-        const struct kept_word *end = candidate->words + candidate->word_count;
-        const struct kept_word *word = candidate->words;
-        while (word < end && LIKELY((turn = unwind_load(word->address)) == word->value)) {
-            word++;
-        }
-        if (LIKELY(word == end)) {
-            return candidate->id;
-        }
-    }
-    return 0;
-}
-
 /* The kept stack's top is the stack to name. */
 struct kept_identity {
     uint32_t depth;
@@ -579,7 +488,7 @@ static uint32_t words_low(const struct kept_stack *stack)
 /* `entry` is where the memo wants the result, or NULL. */
 __attribute__((noinline)) static uint32_t incremental_capture(struct capture_thread *thread,
                                                               const struct capture_origin *origin,
-                                                              struct memo_entry *entry)
+                                                              struct stack_memo_entry *entry)
 {
     struct kept_stack *stack = &thread->stack;
     struct unwind_state state = {origin->pc, origin->cfa, origin->rbp};
@@ -615,7 +524,8 @@ __attribute__((noinline)) static uint32_t incremental_capture(struct capture_thr
         return id;
     }
     if (entry != NULL && id != 0) {
-        memo_store(thread, entry, origin, words_low(stack), id);
+        stack_memo_store(&thread->memo, entry, origin, stack, words_low(stack), id,
+                         thread->sequence);
     }
     return id;
 }
@@ -668,8 +578,10 @@ uint32_t capture_stack(struct capture_thread *thread, const struct capture_origi
         sequence = thread->sequence + 1;
         thread->sequence = sequence;
         signal_fence();
-        struct memo_entry *entry = NULL;
-        id = memo_is_on(thread) ? memo_find(thread, origin, &entry) : 0;
+        struct stack_memo_entry *entry = NULL;
+        if (stack_memo_is_on(&thread->memo, sequence)) {
+            id = stack_memo_find(&thread->memo, origin, &entry);
+        }
         if (id == 0) {
             id = incremental_capture(thread, origin, entry);
         }

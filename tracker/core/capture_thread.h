@@ -10,27 +10,7 @@
 
 #include "core/capture.h"
 #include "core/kept_stack.h"
-
-/* Threads that allocate a few times do not pay for memo pages. */
-#define MEMO_FIRST_CAPTURE 128u
-#define MEMO_LOG2 8u
-#define MEMO_ENTRIES (1u << MEMO_LOG2)
-#define MEMO_WAYS 4u
-#define MEMO_WORDS 46u
-#define MEMO_PAUSE_CAPTURES 65536u
-#define MEMO_MISSES_MAX 512u
-
-/* A whole stack: what must be unchanged, innermost first, for it to be stack `id`. */
-struct memo_entry {
-    uintptr_t pc; /* 0: empty. Stored last */
-    uintptr_t cfa;
-    uintptr_t bp;
-    uint32_t id;
-    uint16_t word_count;
-    uint16_t needs_rbp;
-    struct kept_word words[MEMO_WORDS];
-};
-_Static_assert(sizeof(struct memo_entry) == 768, "twelve lines");
+#include "core/stack_memo.h"
 
 /*
  * Zeroed memory is the valid initial state: generation 0 is never current.
@@ -48,10 +28,7 @@ struct capture_thread {
     volatile uint32_t sequence;
     uint32_t generation;
     uint32_t walks;     /* captures that the memo did not answer */
-    uint32_t memo_from; /* the sequence number from which the memo is on */
-    uint32_t memo_misses;
-    uint32_t memo_window; /* sequence number when the counting of misses began */
-    struct memo_entry *memo;
+    struct stack_memo memo;
     struct capture_frame *interned; /* scratch for a new stack */
     struct kept_stack stack;
     struct unwind_pages pages;

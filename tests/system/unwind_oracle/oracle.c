@@ -264,8 +264,13 @@ static void time_one(struct oracle_thread *thread, const struct capture_origin *
         figures->no_id += id == 0;
     } else {
         void *pc[DEPTH];
+        if (thread->is_inside) {
+            return; /* libunwind allocates its thread-local storage on first use */
+        }
+        thread->is_inside = true;
         uint64_t start = cycles();
         int count = oracle.backtrace(pc, DEPTH);
+        thread->is_inside = false;
         timing_add(figures, &figures->theirs, cycles() - start);
         figures->frames += (uint64_t)count;
     }

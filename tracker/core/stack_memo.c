@@ -1,0 +1,106 @@
+#include "core/stack_memo.h"
+
+#define PAUSE_CAPTURES 65536u
+#define MISSES_MAX 512u
+
+/* Bytes that all memos have grown by. A thread's memory is handed on to the next thread,
+ * so nothing is ever given back. Atomic adds, rare. */
+static _Atomic uint32_t grown_bytes;
+
+void stack_memo_init(struct stack_memo *memo, void *memory)
+{
+    *memo = (struct stack_memo){.entries = memory,
+                                .from = STACK_MEMO_FIRST_CAPTURE,
+                                .window = STACK_MEMO_FIRST_CAPTURE,
+                                .shift = 64 - STACK_MEMO_FIRST_LOG2};
+}
+
+void stack_memo_clear(struct stack_memo *memo)
+{
+    /* A page that was never used is read here and not written. */
+    for (uint32_t i = 0; i < 1u << (64 - memo->shift); i++) {
+        if (memo->entries[i].pc != 0) {
+            memo->entries[i].pc = 0;
+        }
+    }
+}
+
+static bool memo_grow(struct stack_memo *memo)
+{
+    uint32_t log2 = 64 - memo->shift;
+    if (log2 >= STACK_MEMO_LAST_LOG2) {
+        return false;
+    }
+    uint32_t bytes = (uint32_t)sizeof(struct stack_memo_entry) << (log2 + STACK_MEMO_GROWTH_LOG2);
+    if (atomic_fetch_add_explicit(&grown_bytes, bytes, memory_order_relaxed)
+        > STACK_MEMO_BUDGET_BYTES - bytes) {
+        atomic_fetch_sub_explicit(&grown_bytes, bytes, memory_order_relaxed);
+        return false;
+    }
+    stack_memo_clear(memo);
+    memo->shift -= STACK_MEMO_GROWTH_LOG2;
+    return true;
+}
+
+/* Called for each miss. Returns false where the entry that missed is void now. */
+static bool memo_judge(struct stack_memo *memo, uint32_t capture_number)
+{
+    if (++memo->misses < MISSES_MAX) {
+        return true;
+    }
+    uint32_t captures = capture_number - memo->window;
+    memo->misses = 0;
+    memo->window = capture_number;
+    if (captures < 8 * MISSES_MAX && memo_grow(memo)) {
+        return false;
+    }
+    if (captures < 2 * MISSES_MAX) {
+        stack_memo_clear(memo);
+        memo->from = capture_number + PAUSE_CAPTURES;
+        memo->window = memo->from;
+        return false;
+    }
+    return true;
+}
+
+/* Packs the words; returns their number, or 0 where one does not fit. */
+static uint32_t words_pack(uint64_t *to, const struct kept_word *from, uint32_t count, uintptr_t cfa)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t place = (from[-(ptrdiff_t)i].address - cfa) / 8;
+        uintptr_t value = from[-(ptrdiff_t)i].value;
+        if (place > 0xffff || value >> 48 != 0) {
+            return 0;
+        }
+        to[i] = value << 16 | place;
+    }
+    while (count % STACK_MEMO_BLOCK_WORDS != 0) {
+        to[count] = to[count - 1];
+        count++;
+    }
+    return count;
+}
+
+void stack_memo_store(struct stack_memo *memo, struct stack_memo_entry *entry,
+                      const struct capture_origin *origin, const struct kept_stack *stack,
+                      uint32_t low, uint32_t id, uint32_t capture_number)
+{
+    const struct kept_frame *top = &stack->frames[stack->count - 1];
+    uint32_t count = top->words_end - low;
+    if (!memo_judge(memo, capture_number) || count == 0 || count > STACK_MEMO_WORDS) {
+        return;
+    }
+    /* A longjmp out of a signal handler may end this at any instruction. */
+    *(volatile uintptr_t *)&entry->pc = 0;
+    atomic_signal_fence(memory_order_seq_cst);
+    entry->cfa = origin->cfa;
+    entry->bp = origin->rbp;
+    entry->id = id;
+    entry->needs_rbp = top->needs_rbp;
+    count = words_pack(entry->words, &stack->words[top->words_end - 1], count, origin->cfa);
+    entry->word_count = (uint16_t)count;
+    atomic_signal_fence(memory_order_seq_cst);
+    if (count != 0) {
+        *(volatile uintptr_t *)&entry->pc = origin->pc;
+    }
+}

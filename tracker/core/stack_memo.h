@@ -1,0 +1,123 @@
+/*
+ * core/stack_memo.h - whole stacks of a thread, remembered by their innermost frame.
+ *
+ * Small programs allocate from the same few stacks over and over. An entry holds all words
+ * that a walk of its stack would read: if they are unchanged, so is the stack, and its id
+ * is known without any walk (the same proof as in core/kept_stack.h).
+ *
+ * A word is 48 bits of value above 16 bits of place, counted in eight bytes from the
+ * hook's CFA:          63            16 15     0
+ *                     |     value     | place  |
+ * Stacks with a word that does not fit (another stack below an alternate one, half a MiB
+ * away) are not remembered.
+ *
+ * Found by the innermost return address and CFA. Where an entry's word differs, the value
+ * that stands there instead leads on to another entry: stacks that branch further out
+ * only have entries of their own, so that they do not evict one another.
+ *
+ * Off where it hits less than half the time, tried again later. Grows where more entries
+ * would help, as long as all memos together stay within STACK_MEMO_BUDGET_BYTES.
+ *
+ * Context: async-signal-safe. Threads: belongs to one thread. Memory: the owner's,
+ * STACK_MEMO_BYTES, touched as far as it has grown.
+ */
+#ifndef MEMTRACK_CORE_STACK_MEMO_H
+#define MEMTRACK_CORE_STACK_MEMO_H
+
+#include "core/capture.h"
+#include "core/kept_stack.h"
+
+/* Threads that allocate a few times only do not pay for pages. */
+#define STACK_MEMO_FIRST_CAPTURE 128u
+#define STACK_MEMO_FIRST_LOG2 6u
+#define STACK_MEMO_LAST_LOG2 10u
+#define STACK_MEMO_GROWTH_LOG2 2u
+#define STACK_MEMO_BUDGET_BYTES (UINT32_C(8) << 20)
+#define STACK_MEMO_WAYS 4u
+
+#define STACK_MEMO_BLOCK_WORDS 4u
+#define STACK_MEMO_WORDS 44u
+
+struct stack_memo_entry {
+    uintptr_t pc; /* 0: empty. Stored last */
+    uintptr_t cfa;
+    uintptr_t bp;
+    uint32_t id;
+    uint16_t word_count; /* filled up to whole blocks by repeating the last word */
+    uint16_t needs_rbp;
+    uint64_t words[STACK_MEMO_WORDS]; /* innermost first */
+};
+_Static_assert(sizeof(struct stack_memo_entry) == 384, "six lines");
+_Static_assert(STACK_MEMO_WORDS % STACK_MEMO_BLOCK_WORDS == 0, "whole blocks");
+
+#define STACK_MEMO_BYTES (sizeof(struct stack_memo_entry) << STACK_MEMO_LAST_LOG2)
+
+struct stack_memo {
+    struct stack_memo_entry *entries;
+    uint32_t from; /* the capture number from which it is on */
+    uint32_t shift; /* 64 - log2 of the entries in use */
+    uint32_t misses;
+    uint32_t window; /* capture number when the counting of misses began */
+};
+
+void stack_memo_init(struct stack_memo *memo, void *memory);
+
+static inline bool stack_memo_is_on(const struct stack_memo *memo, uint32_t capture_number)
+{
+    return (int32_t)(capture_number - memo->from) >= 0;
+}
+
+/* Forgets all entries. */
+void stack_memo_clear(struct stack_memo *memo);
+
+/* `turn` is 0, or the value that another entry of this origin did not expect. */
+static inline struct stack_memo_entry *stack_memo_slot(const struct stack_memo *memo,
+                                                       const struct capture_origin *origin,
+                                                       uintptr_t turn)
+{
+    uint64_t key = (origin->pc ^ (origin->cfa << 7)) + turn * UINT64_C(0xff51afd7ed558ccd);
+    return &memo->entries[(key * UINT64_C(0x9e3779b97f4a7c15)) >> memo->shift];
+}
+
+/* Returns the id of the stack, or 0 for a miss; then *entry is where to store it. */
+UNWIND_READS_STACKS static inline uint32_t stack_memo_find(const struct stack_memo *memo,
+                                                           const struct capture_origin *origin,
+                                                           struct stack_memo_entry **entry)
+{
+    uintptr_t turn = 0;
+    for (unsigned way = 0; way < STACK_MEMO_WAYS; way++) {
+        struct stack_memo_entry *candidate = stack_memo_slot(memo, origin, turn);
+        *entry = candidate;
+        if (candidate->pc != origin->pc || candidate->cfa != origin->cfa
+            || (candidate->needs_rbp && candidate->bp != origin->rbp)) {
+            return 0;
+        }
+        const uint64_t *word = candidate->words;
+        const uint64_t *end = word + candidate->word_count;
+        do {
+            /* In order: a place is read once all that it was found by has proved unchanged.
+             * Whole blocks, so that the end of the loop is easy to predict. */
+            for (unsigned i = 0; i < STACK_MEMO_BLOCK_WORDS; i++) {
+                turn = unwind_load(origin->cfa + (word[i] & 0xffff) * 8);
+                if (__builtin_expect(turn != word[i] >> 16, 0)) {
+                    goto differs;
+                }
+            }
+            word += STACK_MEMO_BLOCK_WORDS;
+        } while (word < end);
+        return candidate->id;
+    differs:;
+    }
+    return 0;
+}
+
+/*
+ * Stores the stack that is on top of `stack`, whose words are words[low ...), as `id` in
+ * *entry, which stack_memo_find() left. Called for each miss: decides whether the memo
+ * grows or goes off, and then does not store.
+ */
+void stack_memo_store(struct stack_memo *memo, struct stack_memo_entry *entry,
+                      const struct capture_origin *origin, const struct kept_stack *stack,
+                      uint32_t low, uint32_t id, uint32_t capture_number);
+
+#endif
