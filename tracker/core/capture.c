@@ -512,7 +512,7 @@ __attribute__((noinline)) static uint32_t incremental_capture(struct capture_thr
     struct kept_frame *top = &stack->frames[stack->count - 1];
     if (top->id == 0) {
         struct kept_identity identity = stack_identify(stack);
-        uint32_t id = stack_table_find(&capture.stacks, identity.hash);
+        uint32_t id = stack_table_find_quickly(&capture.stacks, identity.hash);
         if (UNLIKELY(id == 0)) {
             id = kept_intern(thread, &identity);
         }

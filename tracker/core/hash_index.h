@@ -61,9 +61,11 @@ static inline void hash_index_prefetch(struct hash_index *index, uint64_t hash)
     __builtin_prefetch(&entries[hash_index_place(hash, newest & 63)]);
 }
 
-/* Returns the id that was put under `hash`, or 0. id_bits is that of the index: passed
- * again, so that it is a constant here. */
-static inline uint32_t hash_index_find(struct hash_index *index, uint64_t hash, uint32_t id_bits)
+/* Returns the id that stands under `hash` near its place in the newest table, or 0: it may
+ * still be in an older one. id_bits is that of the index: passed again, so that it is a
+ * constant here. */
+static inline uint32_t hash_index_find_newest(struct hash_index *index, uint64_t hash,
+                                              uint32_t id_bits)
 {
     uintptr_t newest = atomic_load_explicit(&index->newest, memory_order_acquire);
     const _Atomic uint64_t *entries = (const _Atomic uint64_t *)(newest & ~(uintptr_t)63);
@@ -80,7 +82,14 @@ static inline uint32_t hash_index_find(struct hash_index *index, uint64_t hash, 
             break;
         }
     }
-    return hash_index_find_slowly(index, hash);
+    return 0;
+}
+
+/* Returns the id that was put under `hash`, or 0. */
+static inline uint32_t hash_index_find(struct hash_index *index, uint64_t hash, uint32_t id_bits)
+{
+    uint32_t id = hash_index_find_newest(index, hash, id_bits);
+    return __builtin_expect(id != 0, 1) ? id : hash_index_find_slowly(index, hash);
 }
 
 /*

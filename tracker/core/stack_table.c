@@ -128,6 +128,12 @@ uint32_t stack_table_insert_above(struct stack_table *table, const struct captur
     }
     uint32_t leaf;
     uint32_t fresh = fresh_count(table, frames, depth, known, &leaf);
+    if (fresh == 0) { /* else nobody has stored this stack */
+        uint32_t present = stack_table_find(table, frames[0].hash);
+        if (present != 0) {
+            return present;
+        }
+    }
     if (fresh > 0 && (leaf = nodes_add(table, frames, fresh, leaf)) == 0) {
         return 0;
     }

@@ -38,6 +38,13 @@ static inline uint32_t stack_table_find(struct stack_table *table, uint64_t hash
     return hash_index_find(&table->stacks, hash, ARENA_STACK_ID_BITS);
 }
 
+/* The same, but 0 is returned for some that are in the table, too: quicker where a miss is
+ * followed by stack_table_insert_above(), which finds these. */
+static inline uint32_t stack_table_find_quickly(struct stack_table *table, uint64_t hash)
+{
+    return hash_index_find_newest(&table->stacks, hash, ARENA_STACK_ID_BITS);
+}
+
 /*
  * Interns frames[0..depth), innermost first, 1 <= depth <= 65535; frames[0].hash is the
  * stack's hash, and frames[i].hash that of frames i and outer ones. `flags` is a set of
