@@ -3,6 +3,7 @@
 #include "commands/cpu.h"
 #include "commands/diff.h"
 #include "commands/leaks.h"
+#include "commands/growth.h"
 #include "commands/report.h"
 #include "commands/run.h"
 
@@ -21,6 +22,8 @@ const struct command command_table[] = {
      command_diff},
     {"leaks", "FILE [OPTIONS]", "what was lost, by class, and who holds what was not",
      command_leaks},
+    {"growth", "FILE [OPTIONS]", "sites that keep growing, over all snapshots of a recording",
+     command_growth},
     {NULL, NULL, NULL, NULL},
 };
 
