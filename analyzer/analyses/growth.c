@@ -21,6 +21,9 @@
 /* The floor line is looked at in so many steps. */
 #define GROWTH_STEPS 50.0
 #define GROWTH_PAUSE_FACTOR 2.5
+#define GROWTH_STILL_PART 0.1
+/* Less than this part of its maximum: it was released. */
+#define GROWTH_FREED_PART 0.1
 /* The warm-up is looked for in the first part of a run only. */
 #define GROWTH_WARMUP_PART 0.1
 #define GROWTH_WARMUP_STEEPER 5.0
@@ -38,7 +41,8 @@ struct grower {
     struct growth *growth;
     struct growth_series series;
     size_t first; /* [first..end): snapshots after warm-up, the one at the exit left out */
-    size_t end;
+    size_t end;   /* of the site at hand: what it gave back in the very end is left out too */
+    size_t last;  /* of the process: end is at most that */
     double *bytes;   /* [0..series.count), of the site at hand */
     double *floor;   /* as bytes */
     double *scratch; /* 2 * series.count */
@@ -190,7 +194,26 @@ static int growth_choose_window(struct grower *grower, const struct growth_optio
     growth->snapshots = series->count;
     growth->start_seconds = series->seconds[grower->first];
     growth->end_seconds = series->seconds[grower->end - 1];
+    grower->last = grower->end;
     return 0;
+}
+
+/* Expands a site's series, and leaves out a short tail in which hardly anything is left of
+ * it: programs release memory before they exit. */
+static void growth_expand(struct grower *grower, const struct model_site *site)
+{
+    growth_series_expand(&grower->series, site, grower->bytes);
+    size_t count = grower->last - grower->first;
+    size_t least = grower->last - count / 10;
+    double small = GROWTH_FREED_PART * growth_greatest(grower->bytes, grower->first, grower->last);
+    grower->end = grower->last;
+    while (small > 0 && grower->end > least && grower->bytes[grower->end - 1] <= small) {
+        grower->end--;
+    }
+    if (grower->end == least && least < grower->last && least > grower->first
+        && grower->bytes[least - 1] <= small) {
+        grower->end = grower->last; /* it was gone for longer */
+    }
 }
 
 /* ---- the shape of a series ------------------------------------------------- */
@@ -242,9 +265,10 @@ static void growth_find_times(const struct grower *grower, struct growth_shape *
         shape->stopped = i;
     }
     double still = seconds[grower->end - 1] - seconds[shape->stopped];
-    double interval = (seconds[grower->end - 1] - seconds[grower->first])
-                      / (double)(grower->end - grower->first - 1);
+    double time = seconds[grower->end - 1] - seconds[grower->first];
+    double interval = time / (double)(grower->end - grower->first - 1);
     double pause_least = 3 * interval;
+    pause_least = pause_least > GROWTH_STILL_PART * time ? pause_least : GROWTH_STILL_PART * time;
     pause *= GROWTH_PAUSE_FACTOR;
     shape->has_stopped = still > (pause > pause_least ? pause : pause_least);
 }
@@ -307,7 +331,7 @@ static void growth_test_site(struct grower *grower, size_t index)
     if (grower->series.stacks[from->stack->id] == 0) {
         return;
     }
-    growth_series_expand(&grower->series, from, grower->bytes);
+    growth_expand(grower, from);
     double lowest = growth_least(grower->bytes, grower->first, grower->end);
     double highest = growth_greatest(grower->bytes, grower->first, grower->end);
     double early = grower->first > 0 ? grower->bytes[0] : highest;
@@ -368,7 +392,7 @@ static void growth_judge_site(struct grower *grower, size_t index)
     if (!grower->is_varied[index]) {
         return;
     }
-    growth_series_expand(&grower->series, from, grower->bytes);
+    growth_expand(grower, from);
     double limit = grower->growth->snapshots_used < GROWTH_FEW_SNAPSHOTS ? GROWTH_FALSE_SHARE_FEW
                                                                          : GROWTH_FALSE_SHARE;
     bool is_trend = site->adjusted_p_value <= limit && grower->tau[index] > 0;
@@ -384,14 +408,16 @@ static void growth_judge_site(struct grower *grower, size_t index)
             site->stopped_seconds = seconds[shape.stopped];
             from_point = shape.stopped;
         } else {
-            bool is_freed = grower->series.has_exit && (double)site->live_bytes <= 0.1 * highest;
+            bool is_freed = grower->end < grower->last
+                            || (grower->series.has_exit
+                                && (double)site->live_bytes <= GROWTH_FREED_PART * highest);
             site->verdict = is_freed                                    ? GROWTH_FREED_AT_EXIT
                             : growth_is_leaked(grower->process, from) ? GROWTH_LEAK
                                                                         : GROWTH_GROWING;
             from_point = shape.began;
         }
-    } else if (grower->first > 0 && grower->bytes[0] < grower->bytes[grower->first]
-               && grower->bytes[grower->end - 1] <= grower->bytes[grower->first]) {
+    } else if (grower->first > 0
+               && grower->bytes[0] < growth_least(grower->bytes, grower->first, grower->end)) {
         site->verdict = GROWTH_WARM_UP;
     }
     struct statistics_slope slope =
@@ -541,7 +567,7 @@ static void growth_refine(struct grower *grower)
             }
         }
         from = &grower->process->sites[low];
-        growth_series_expand(&grower->series, from, grower->bytes);
+        growth_expand(grower, from);
         size_t began = grower->first;
         while (began + 1 < grower->end && grower->series.seconds[began] < site->began_seconds) {
             began++;

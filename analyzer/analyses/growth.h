@@ -10,7 +10,7 @@
  *     for a trend; teeth fall back to their floor and do not outgrow each other).
  * Its floor line (the least value from here to the end: what was never given back) tells
  * when growth began and whether it still goes on: it has stopped when it stood still for
- * more than 2.5 times as long as it ever paused before. (A vector that doubles pauses twice
+ * more than 2.5 times as long as it ever paused before, and for a tenth of the time. (A vector that doubles pauses twice
  * as long each time, and has not stopped.)
  * The rate is the Theil-Sen slope with a 95 % interval: of what came after growth began; of
  * what came after it stopped, for sites that stopped; else of everything after warm-up.

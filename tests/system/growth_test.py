@@ -1,0 +1,188 @@
+"""memtrack growth and memtrack diff on programs whose answer is known."""
+
+import json
+import os
+import subprocess
+import unittest
+
+import harness
+
+SHAPES = os.path.join(harness.SAMPLES, "shapes")
+
+
+class GrowthTest(harness.MemtrackTest):
+
+    def growth(self, recording="run.mtk", options=()):
+        outcome = harness.run([harness.MEMTRACK, "growth", self.path(recording), "--format",
+                               "json", *options])
+        self.assertEqual(outcome.status, 0, outcome)
+        growth = json.loads(outcome.stdout)
+        self.assertEqual(growth["schema"], 1)
+        return growth
+
+    def diff(self, a, b, options=()):
+        outcome = harness.run([harness.MEMTRACK, "diff", self.path(a), self.path(b), "--format",
+                               "json", *options])
+        self.assertEqual(outcome.status, 0, outcome)
+        diff = json.loads(outcome.stdout)
+        self.assertEqual(diff["schema"], 1)
+        return diff
+
+    def verdicts(self, growth):
+        """By function; of several sites of a function the one with most live bytes."""
+        result = {}
+        for site in sorted(growth["sites"], key=lambda site: site["live_bytes"]):
+            result[site["location"]["function"]] = site
+        return result
+
+    def refused(self, *arguments):
+        outcome = harness.run([harness.MEMTRACK, *arguments], cwd=self.folder)
+        lines = outcome.stderr.decode().splitlines()
+        self.assertEqual(len(lines), 1, outcome)
+        self.assertTrue(lines[0].startswith("memtrack: "), lines)
+        self.assertEqual(outcome.stdout, b"")
+        return outcome.status, lines[0]
+
+    def test_growth_tells_leaks_from_caches_and_churn(self):
+        self.record([SHAPES, "4000"], ["--snapshot-every", "40ms"])
+        growth = self.growth()
+        sites = self.verdicts(growth)
+        truth = {"steady_leak": "growing", "slow_leak": "growing", "churn": "steady",
+                 "bounded_cache": "bounded", "sawtooth": "steady", "late_leak": "growing",
+                 "leak_that_stops": "bounded", "fragments": "steady",
+                 "realloc_growth": "growing", "thread_leak": "growing",
+                 "freed_at_exit": "freed-at-exit"}
+        self.assertEqual({name: sites[name]["verdict"] for name in truth}, truth)
+        # Nothing else is accused.
+        accused = {site["location"]["function"] for site in growth["sites"]
+                   if site["verdict"] in ("leak", "growing")}
+        self.assertEqual(accused, {name for name in truth if truth[name] == "growing"})
+        # Rates: what the program allocated per second of what was looked at.
+        for name in ("steady_leak", "slow_leak", "thread_leak"):
+            site = sites[name]
+            self.assertLessEqual(site["low"], site["bytes_per_second"])
+            self.assertLessEqual(site["bytes_per_second"], site["high"])
+            truth_rate = site["live_bytes"] / growth["to_seconds"]
+            self.assertGreater(site["bytes_per_second"], 0.7 * truth_rate)
+            self.assertLess(site["bytes_per_second"], 1.4 * truth_rate)
+            self.assertLess(site["p_value"], 1e-6)
+        self.assertGreater(sites["late_leak"]["began_seconds"], 2.0)
+        self.assertLess(sites["leak_that_stops"]["stopped_seconds"], 2.6)
+        self.assertGreater(sites["steady_leak"]["oldest_seconds"], 2)
+
+    def test_growth_ends_warm_up_where_it_is_told_to(self):
+        self.record([SHAPES, "1500", "bounded_cache", "steady_leak"],
+                    ["--snapshot-every", "30ms"])
+        early = self.verdicts(self.growth())
+        self.assertEqual(early["bounded_cache"]["verdict"], "bounded")
+        growth = self.growth(options=["--warmup", "800ms"])
+        late = self.verdicts(growth)
+        self.assertEqual(late["bounded_cache"]["verdict"], "warm-up")
+        self.assertEqual(late["steady_leak"]["verdict"], "growing")
+        self.assertEqual(growth["warmup_seconds"], 0.8)
+        self.assertFalse(growth["warmup_automatic"])
+        status, line = self.refused("growth", "run.mtk", "--warmup", "1h")
+        self.assertEqual(status, 65)
+        self.assertIn("warm-up", line)
+        self.assertEqual(self.refused("growth", "run.mtk", "--warmup", "label:none")[0], 64)
+        self.assertEqual(self.refused("growth", "run.mtk", "--warmup", "soon")[0], 64)
+
+    def test_growth_refuses_a_single_snapshot_in_one_line(self):
+        self.record(["/bin/true"])
+        status, line = self.refused("growth", "run.mtk")
+        self.assertEqual(status, 65)
+        self.assertIn("snapshots", line)
+
+    def test_diff_shows_what_one_run_kept_between_two_snapshots(self):
+        self.record([SHAPES, "800", "steady_leak", "churn"], ["--snapshot-every", "50ms"])
+        diff = self.diff("run.mtk@first", "run.mtk@last")
+        sites = {site["location"]["function"]: site for site in diff["sites"]}
+        leak = sites["steady_leak"]
+        self.assertIn(leak["status"], ("grew", "new"))
+        self.assertEqual(leak["live_bytes"]["delta"], 1000 * leak["live_blocks"]["delta"])
+        self.assertEqual(leak["live_bytes"]["delta"],
+                         leak["live_bytes"]["b"] - leak["live_bytes"]["a"])
+        self.assertEqual(sites["churn"]["live_bytes"]["delta"], 0)
+        self.assertEqual(sites["churn"]["status"], "same")
+        deltas = [abs(site["live_bytes"]["delta"]) for site in diff["sites"]]
+        self.assertEqual(deltas, sorted(deltas, reverse=True))
+        for what in ("live_bytes", "live_blocks", "allocations"):
+            self.assertEqual(diff["totals"][what]["delta"],
+                             sum(site[what]["delta"] for site in diff["sites"]))
+        self.assertLess(diff["a"]["seconds"], diff["b"]["seconds"])
+
+    def test_diff_of_two_runs_of_one_program_finds_them_equal(self):
+        for name in ("a.mtk", "b.mtk"):
+            self.record([os.path.join(harness.SAMPLES, "edited_before")], recording=name)
+        diff = self.diff("a.mtk", "b.mtk")
+        self.assertGreater(len(diff["sites"]), 2)
+        self.assertEqual({site["status"] for site in diff["sites"]}, {"same"})
+        self.assertFalse(diff["matched"]["different_builds"])
+
+    def test_diff_of_two_builds_matches_what_only_moved(self):
+        for version in ("before", "after"):
+            self.record([os.path.join(harness.SAMPLES, "edited_" + version)],
+                        recording=version + ".mtk")
+        diff = self.diff("before.mtk", "after.mtk")
+        self.assertTrue(diff["matched"]["different_builds"])
+        found = {site["location"]["function"]: (site["status"], site["live_bytes"]["delta"])
+                 for site in diff["sites"]}
+        self.assertEqual(found["keep"], ("grew", 20000))
+        self.assertEqual(found["keep_more"], ("same", 0))
+        self.assertEqual(found["added"], ("new", 500))
+        self.assertEqual(found["removed"], ("gone", -1000))
+
+    def test_diff_groups_and_filters(self):
+        for version in ("before", "after"):
+            self.record([os.path.join(harness.SAMPLES, "edited_" + version)],
+                        recording=version + ".mtk")
+        whole = self.diff("before.mtk", "after.mtk")["totals"]["live_bytes"]["delta"]
+        for by in ("function", "file", "module", "line", "stack"):
+            diff = self.diff("before.mtk", "after.mtk", ["--by", by])
+            self.assertEqual(sum(site["live_bytes"]["delta"] for site in diff["sites"]), whole, by)
+        only = self.diff("before.mtk", "after.mtk", ["--focus", "^keep$"])
+        self.assertEqual([site["location"]["function"] for site in only["sites"]], ["keep"])
+        without = self.diff("before.mtk", "after.mtk", ["--ignore", "^(keep|keep_more)$"])
+        self.assertEqual({site["location"]["function"] for site in without["sites"]} &
+                         {"keep", "keep_more"}, set())
+        large = self.diff("before.mtk", "after.mtk", ["--min-bytes", "600"])
+        self.assertEqual({site["location"]["function"] for site in large["sites"]},
+                         {"keep", "removed"})
+
+    def test_diff_refuses_bad_input_in_one_line(self):
+        self.record(["/bin/true"])
+        with open(self.path("text"), "w") as file:
+            file.write("no recording\n")
+        self.assertEqual(self.refused("diff", "run.mtk")[0], 64)
+        self.assertEqual(self.refused("diff", "run.mtk", "missing.mtk")[0], 66)
+        self.assertEqual(self.refused("diff", "run.mtk", "text")[0], 65)
+        self.assertEqual(self.refused("diff", "run.mtk@label:none", "run.mtk")[0], 64)
+        self.assertEqual(self.refused("diff", "run.mtk", "run.mtk@9999")[0], 64)
+        self.assertEqual(self.refused("diff", "run.mtk", "run.mtk", "--by", "colour")[0], 64)
+        self.assertEqual(self.refused("diff", "run.mtk", "run.mtk", "--focus", "(")[0], 64)
+        self.assertEqual(self.refused("diff", "run.mtk", "run.mtk", "--process", "#7")[0], 66)
+
+    def test_diff_of_different_sample_rates_works_and_is_said(self):
+        program = [SHAPES, "300", "steady_leak", "churn"]
+        self.record(program, recording="all.mtk")
+        self.record(program, ["--sample", "64k"], recording="some.mtk")
+        self.assertTrue(self.diff("all.mtk", "some.mtk")["matched"]["different_sample_rates"])
+        outcome = harness.run([harness.MEMTRACK, "diff", self.path("all.mtk"),
+                               self.path("some.mtk")])
+        self.assertEqual(outcome.status, 0, outcome)
+        self.assertIn(b"different rates", outcome.stdout)
+
+    def test_diff_of_first_and_peak_shows_what_made_the_peak(self):
+        self.record([os.path.join(harness.SAMPLES, "service"), "600"],
+                    ["--snapshot-every", "20ms"])
+        diff = self.diff("run.mtk@first", "run.mtk@peak")
+        # With several threads the composition is exact to 0.1 %.
+        peak = diff["totals"]["peak_bytes"]["b"]
+        self.assertLess(abs(diff["totals"]["live_bytes"]["b"] - peak), 0.001 * peak)
+        largest = max(diff["sites"], key=lambda site: site["live_bytes"]["b"])
+        self.assertEqual(largest["location"]["function"], "report_build")
+        self.assertIsNone(diff["totals"]["allocations"]["b"])
+
+
+if __name__ == "__main__":
+    unittest.main()
