@@ -14,7 +14,7 @@
 #define GROWTH_FALSE_SHARE_FEW 0.05
 #define GROWTH_FEW_SNAPSHOTS 8u
 #define GROWTH_CONFIDENCE 0.95
-/* A site outgrows its own past when its new maximum exceeds the old by this part of its
+/* A site outgrows its own past when its floor and its maximum rose by this part of its
  * range, or when its values are ordered as strongly as this. */
 #define GROWTH_NEW_HEIGHT 0.05
 #define GROWTH_STRONG_TAU 0.5
@@ -287,15 +287,16 @@ static struct growth_shape growth_find_shape(const struct grower *grower, bool i
     double height = growth_greatest(bytes, grower->end - fifth, grower->end)
                     - growth_greatest(bytes, grower->first, grower->end - 2 * fifth);
     shape.grown_bytes = grower->floor[grower->end - 1] - grower->floor[grower->first];
+    double much = GROWTH_NEW_HEIGHT * (highest - lowest);
     bool is_higher =
-        height > GROWTH_NEW_HEIGHT * (highest - lowest) || tau >= GROWTH_STRONG_TAU;
+        (height > much && floor_rise > much) || (floor_rise > 0 && tau >= GROWTH_STRONG_TAU);
     /* A step that came and stayed is growth that stopped, whatever its p-value. */
     bool is_staircase = true;
     for (size_t i = grower->first + 1; i < grower->end && is_staircase; i++) {
         is_staircase = bytes[i] >= bytes[i - 1];
     }
     shape.has_grown = shape.grown_bytes > 0 && floor_rise >= 0
-                      && ((is_trend && is_higher && floor_rise > 0) || is_staircase);
+                      && ((is_trend && is_higher) || is_staircase);
     if (shape.has_grown) {
         growth_find_times(grower, &shape);
         /* Without a trend it is no claim of growth that goes on. */
@@ -383,6 +384,14 @@ static bool growth_is_leaked(const struct model_process *process, const struct m
     return process->census != NULL && lost > 0 && lost * 2 >= all;
 }
 
+/* It rose by more before the warm-up's end than it varied afterwards. */
+static bool growth_is_warm_up(const struct grower *grower)
+{
+    double lowest = growth_least(grower->bytes, grower->first, grower->end);
+    double highest = growth_greatest(grower->bytes, grower->first, grower->end);
+    return grower->first > 0 && lowest - grower->bytes[0] > highest - lowest;
+}
+
 /* Second look, once it is known how many were tested. */
 static void growth_judge_site(struct grower *grower, size_t index)
 {
@@ -416,8 +425,7 @@ static void growth_judge_site(struct grower *grower, size_t index)
                                                                         : GROWTH_GROWING;
             from_point = shape.began;
         }
-    } else if (grower->first > 0
-               && grower->bytes[0] < growth_least(grower->bytes, grower->first, grower->end)) {
+    } else if (growth_is_warm_up(grower)) {
         site->verdict = GROWTH_WARM_UP;
     }
     struct statistics_slope slope =

@@ -5,13 +5,14 @@
  *   - the Mann-Kendall test finds a rising trend; its p-values are adjusted for the number
  *     of sites that were tested (Benjamini-Hochberg, at most 1 % false ones),
  *   - its floor rises: min of the last fifth > min of the first fifth, and
- *   - it reaches new heights: max of the last fifth > max of the first three fifths
- *     (values that follow each other are alike, so that half a tooth of a sawtooth passes
- *     for a trend; teeth fall back to their floor and do not outgrow each other).
+ *   - it reaches new heights: max of the last fifth > max of the first three fifths; both by
+ *     5 % of its range at least, unless the trend is strong (tau >= 0.5).
+ * (Values that follow each other are alike, so that half a tooth of a sawtooth passes for a
+ * trend; teeth fall back to their floor and do not outgrow each other.)
  * Its floor line (the least value from here to the end: what was never given back) tells
- * when growth began and whether it still goes on: it has stopped when it stood still for
- * more than 2.5 times as long as it ever paused before, and for a tenth of the time. (A vector that doubles pauses twice
- * as long each time, and has not stopped.)
+ * when growth began and whether it still goes on: it has stopped when it stood still for a
+ * tenth of the time, and for more than 2.5 times as long as it ever paused before. (A vector
+ * that doubles pauses twice as long each time, and has not stopped.)
  * The rate is the Theil-Sen slope with a 95 % interval: of what came after growth began; of
  * what came after it stopped, for sites that stopped; else of everything after warm-up.
  *
