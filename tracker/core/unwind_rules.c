@@ -124,9 +124,42 @@ static uintptr_t word_address(uint64_t word, uint64_t index, unsigned log2)
     return (known >> (2 + log2) << (2 + log2)) | (scrambled << 2) | (tag & 3);
 }
 
+#define LOG2_LAST 18u
+
 static unsigned log2_next(unsigned log2)
 {
-    return log2 == UNWIND_RULES_LOG2_FIRST ? 15 : 17;
+    return log2 == UNWIND_RULES_LOG2_FIRST ? 15 : LOG2_LAST;
+}
+
+/* Programs that need the largest table look up all over it: a huge page saves most of the
+ * TLB misses. Where there is none to be had, small pages come one by one. */
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
+_Static_assert(sizeof(uint64_t) << LOG2_LAST == HUGE_PAGE_BYTES, "the largest table is one");
+
+static void *words_map(unsigned log2)
+{
+    if (log2 != LOG2_LAST) {
+        return raw_map_lazy(sizeof(uint64_t) << log2);
+    }
+    char *area = raw_map_lazy(2 * HUGE_PAGE_BYTES);
+    if (area == NULL) {
+        return NULL;
+    }
+    size_t before = (HUGE_PAGE_BYTES - (uintptr_t)area % HUGE_PAGE_BYTES) % HUGE_PAGE_BYTES;
+    char *aligned = area + before;
+    if (before != 0) {
+        raw_unmap(area, before);
+    }
+    if (before != HUGE_PAGE_BYTES) {
+        raw_unmap(aligned + HUGE_PAGE_BYTES, HUGE_PAGE_BYTES - before);
+    }
+    raw_syscall3(SYS_madvise, (long)aligned, HUGE_PAGE_BYTES, MADV_HUGEPAGE);
+    return aligned;
+}
+
+static void words_unmap(void *words, unsigned log2)
+{
+    raw_unmap(words, log2 == LOG2_LAST ? HUGE_PAGE_BYTES : sizeof(uint64_t) << log2);
 }
 
 /* Makes the first table, or a larger one with the old one's rules. A thread that loses
@@ -144,8 +177,7 @@ static void table_grow(uintptr_t table)
         return;
     }
     uint32_t flushes = atomic_load_explicit(&flush_count, memory_order_acquire);
-    size_t bytes = sizeof(uint64_t) << log2_new;
-    _Atomic uint64_t *words_new = raw_map_lazy(bytes);
+    _Atomic uint64_t *words_new = words_map(log2_new);
     if (words_new == NULL) {
         return;
     }
@@ -162,7 +194,7 @@ static void table_grow(uintptr_t table)
     if (atomic_load_explicit(&flush_count, memory_order_acquire) != flushes
         || !atomic_compare_exchange_strong(&unwind_rules_table, &table,
                                            (uintptr_t)words_new | log2_new)) {
-        raw_unmap(words_new, bytes);
+        words_unmap(words_new, log2_new);
         return;
     }
     atomic_store_explicit(&fill_count, 0, memory_order_relaxed);

@@ -13,13 +13,13 @@
  *
  * The slot's index is the address's remaining bits, scrambled by the bits in the tag,
  * so index and tag together are the whole address: a hit is exact. Direct mapped;
- * starts with 2^12 words, grows to 2^17.
+ * starts with 2^12 words, grows to 2^18.
  *
  * Addresses are return addresses: the row looked up is that of the byte before. For the
  * instruction that a signal interrupted pass its address plus 1.
  *
  * Context: async-signal-safe. No lock; grows by mmap.
- * Memory:  32 KiB in the library, later 256 KiB, 1 MiB mapped. Old tables stay readable.
+ * Memory:  32 KiB in the library, later 256 KiB, then a huge page. Old tables stay readable.
  * Threads: any number; words are written and read whole, relaxed: each is complete in
  *          itself.
  */

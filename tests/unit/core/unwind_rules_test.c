@@ -18,7 +18,7 @@ static void unwind_rules_index_and_tag_are_the_whole_address(void **state)
         uintptr_t a = ((uintptr_t)random() << 20 ^ (uintptr_t)random()) & 0x7fffffffffff;
         uintptr_t b = i % 2 ? a ^ (uintptr_t)1 << (random() % 47)
                             : ((uintptr_t)random() << 20 ^ (uintptr_t)random()) & 0x7fffffffffff;
-        for (unsigned log2 = UNWIND_RULES_LOG2_FIRST; log2 <= 17; log2++) {
+        for (unsigned log2 = UNWIND_RULES_LOG2_FIRST; log2 <= 18; log2++) {
             bool is_same = unwind_rules_index(a, log2) == unwind_rules_index(b, log2)
                            && unwind_rules_tag(a) == unwind_rules_tag(b);
             assert_int_equal(is_same, a == b);
