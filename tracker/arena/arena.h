@@ -18,12 +18,13 @@ struct arena {
 
 /*
  * Returns the address of [offset, offset + size_bytes), or NULL where that range is
- * not inside the mapping, is not 8-byte aligned, or where offset is 0. Every offset
+ * not inside the mapping, does not begin a cache line, or where offset is 0: what is
+ * handed out begins extents, and its fields may be read with aligned loads. Every offset
  * read from the arena goes through here: the recorder trusts none of them.
  */
 static inline void *arena_at(const struct arena *arena, uint64_t offset, uint64_t size_bytes)
 {
-    if (offset == 0 || (offset & 7) != 0 || offset > arena->mapped_bytes
+    if (offset == 0 || offset % ARENA_CACHE_LINE != 0 || offset > arena->mapped_bytes
         || size_bytes > arena->mapped_bytes - offset) {
         return NULL;
     }

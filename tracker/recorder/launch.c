@@ -39,11 +39,11 @@ static void occupy_standard_descriptors(void)
     }
 }
 
-static void raise_limit(int resource, struct rlimit *original)
+static void raise_limit(__rlimit_resource_t resource, struct rlimit *original)
 {
     if (getrlimit(resource, original) == 0 && original->rlim_cur != original->rlim_max) {
         struct rlimit raised = {original->rlim_max, original->rlim_max};
-        (void)setrlimit((__rlimit_resource_t)resource, &raised);
+        (void)setrlimit(resource, &raised);
     }
 }
 

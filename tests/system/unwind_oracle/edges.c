@@ -143,7 +143,7 @@ static void routine_body(void)
  * the next one mostly gets the same addresses. */
 static void unmapped_stacks(int count)
 {
-    for (int i = 0; i < count; i++) {
+    for (volatile int i = 0; i < count; i++) {
         size_t bytes = 1024u * 1024u;
         size_t guard = 65536;
         char *area = mmap(NULL, bytes + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -218,7 +218,6 @@ static void signal_frames(int count)
 }
 
 static sigjmp_buf jump;
-static volatile int jump_depth;
 
 static void handler_jumps(int number)
 {

@@ -8,15 +8,16 @@ static void arena_at_accepts_only_what_lies_inside(void **state)
     struct arena arena = test_arena_new(UINT64_C(16) << 20);
     uint64_t size = arena.mapped_bytes;
     char *base = (char *)arena.header;
-    assert_ptr_equal(arena_at(&arena, 8, 8), base + 8);
+    assert_ptr_equal(arena_at(&arena, 64, 8), base + 64);
     assert_ptr_equal(arena_at(&arena, size - 64, 64), base + size - 64);
     assert_ptr_equal(arena_at(&arena, size, 0), base + size);
     assert_null(arena_at(&arena, 0, 8));
     assert_null(arena_at(&arena, 12, 4));
+    assert_null(arena_at(&arena, 72, 8)); /* not a cache line's beginning */
     assert_null(arena_at(&arena, size - 64, 65));
-    assert_null(arena_at(&arena, size + 8, 0));
+    assert_null(arena_at(&arena, size + 64, 0));
     assert_null(arena_at(&arena, 64, UINT64_MAX));
-    assert_null(arena_at(&arena, UINT64_MAX - 7, 64));
+    assert_null(arena_at(&arena, UINT64_MAX - 63, 64));
     assert_null(arena_at(&arena, 64, size));
     test_arena_free(&arena);
 }
