@@ -129,7 +129,9 @@ static void find_below(struct findings *findings)
     struct cpu_work *work = findings->work;
     const struct cpu_entry *at = most_total(&work->function_list);
     for (size_t step = 0; at != NULL && step < PATH_STEPS_MAX; step++) {
-        if (at->frame == NULL || cpu_percent(work->result, at->total) < BELOW_SHARE_MIN) {
+        /* Frames without names are many functions under one: nothing can be said of them. */
+        if (at->frame == NULL || at->frame->function == NULL
+            || cpu_percent(work->result, at->total) < BELOW_SHARE_MIN) {
             return;
         }
         const struct cpu_around *around = cpu_make_around(work, at->name, is_named);

@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+/* Where a higher rate is worth a hint. */
+#define MORE_SAMPLES_HZ 500
+
 /* ---- sentences ------------------------------------------------------------ */
 
 static const char *place_text(struct region *region, const struct model_frame *frame)
@@ -68,7 +71,8 @@ const char *cpu_report_sentence(struct region *region, const struct cpu_result *
         return region_format(region,
                              "malloc and free take %s (with memtrack's own work there), %s for "
                              "blocks allocated by %s.",
-                             share, part, place_text(region, finding->stack->location));
+                             share, strcmp(share, part) == 0 ? "all" : part,
+                             place_text(region, finding->stack->location));
     case CPU_FINDING_SYSTEM:
         return finding->name != NULL
                    ? region_format(region, "%s is in system calls, most in %s (%s).", share,
@@ -99,10 +103,11 @@ const char *cpu_report_sentence(struct region *region, const struct cpu_result *
                              share);
     case CPU_FINDING_FEW:
         return region_format(region,
-                             "Only %s samples: percentages may be off by %s points either way. "
-                             "`--cpu 999` takes ten times as many.",
-                             quantity_count(result->samples).text,
-                             region_format(region, "%.0f", finding->share));
+                             "Only %s samples: percentages may be off by %.0f points either way.%s",
+                             quantity_count(result->samples).text, finding->share,
+                             result->hz < MORE_SAMPLES_HZ
+                                 ? " `memtrack run --cpu 999` takes more."
+                                 : "");
     case CPU_FINDING_LOST:
         return region_format(region,
                              "%s of CPU time has no known place: threads that ended between two "
@@ -273,12 +278,17 @@ static void add_nothing(struct report_document *document, const struct cpu_resul
         report_add_note(document, REPORT_WARNING,
                         "This recording has no CPU samples: it was made with --no-cpu. Record "
                         "again without it.");
+    } else if (result->threads_missed > 0) {
+        report_add_note(document, REPORT_WARNING,
+                        "No CPU samples: %s threads got no timer, because `ulimit -i` (pending "
+                        "signals) is too low.",
+                        quantity_count(result->threads_missed).text);
     } else if (state != NULL && strcmp(state, "on") != 0 && strcmp(state, "off") != 0) {
         report_add_note(document, REPORT_WARNING, "No CPU samples: %s", state);
     } else {
         report_add_note(document, REPORT_WARNING,
                         "No CPU samples: it used less CPU time than one sample stands for (%s). "
-                        "`--cpu 999` samples more often.",
+                        "`memtrack run --cpu 999` samples more often.",
                         quantity_seconds(1.0 / (double)result->hz).text);
     }
 }

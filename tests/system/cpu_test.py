@@ -134,6 +134,14 @@ class CpuTest(MemtrackTest):
                   if entry["function"] == "wait_for_byte"]
         self.assertGreater(waited[0], 0.9)
 
+    def test_cpu_says_that_threads_got_no_timer(self):
+        outcome = self.record(["/bin/bash", "-c",
+                               "ulimit -i 0; exec '%s' threads 0.2" % CPU])
+        self.assertEqual(outcome.status, 0, outcome)
+        self.assertEqual(self.cpu()["threads_missed"], 5)
+        text = run([MEMTRACK, "cpu", self.path("run.mtk")])
+        self.assertIn(b"ulimit -i", text.stdout)
+
     # ---- programs that must not notice ----
 
     def assert_undisturbed(self, mode, seconds=0.6, threads=1, **how):
