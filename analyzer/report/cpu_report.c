@@ -285,6 +285,11 @@ static void add_nothing(struct report_document *document, const struct cpu_resul
                         quantity_count(result->threads_missed).text);
     } else if (state != NULL && strcmp(state, "on") != 0 && strcmp(state, "off") != 0) {
         report_add_note(document, REPORT_WARNING, "No CPU samples: %s", state);
+    } else if (result->used_seconds * (double)result->hz > 10) {
+        report_add_note(document, REPORT_WARNING,
+                        "No CPU samples, although it used %s of CPU time: all of it before or "
+                        "outside of what can be sampled.",
+                        quantity_seconds(result->used_seconds).text);
     } else {
         report_add_note(document, REPORT_WARNING,
                         "No CPU samples: it used less CPU time than one sample stands for (%s). "

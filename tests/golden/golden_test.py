@@ -125,12 +125,32 @@ class Golden(unittest.TestCase):
                 arguments.append("--" + options)
             got = self.report(*arguments, environment=environment)
             got = re.sub(r'("memtrack": )"[^"]+"', r'\1"VERSION"', got, count=1)
-            path = os.path.join(HERE, f"{recording}.report.{options}.{form}")
-            if UPDATE:
-                with open(path, "w", encoding="utf-8") as file:
-                    file.write(got)
-            with open(path, encoding="utf-8") as file:
-                self.assertEqual(got, file.read(), f"{path}: golden_test.py --update rewrites it")
+            self.assert_golden(got, f"{recording}.report.{options}.{form}")
+
+    def assert_golden(self, got, name):
+        path = os.path.join(HERE, name)
+        if UPDATE:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(got)
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(got, file.read(), f"{path}: golden_test.py --update rewrites it")
+
+    def test_cpu_is_as_committed(self):
+        cases = [(name, ("--by", by), form) for name, by, form in (
+            ("service", "function", "text"), ("service", "function", "json"),
+            ("service", "function", "csv"), ("service", "function", "markdown"),
+            ("service", "line", "text"), ("service", "module", "text"),
+            ("service", "thread", "json"), ("service", "stack", "text"),
+            ("hostile", "thread", "text"), ("hostile", "stack", "json"),
+            ("hostile", "stack", "csv"), ("hostile", "stack", "markdown"),
+            ("empty", "function", "text"), ("empty", "function", "json"))]
+        cases += [("service", ("--of", "main"), form) for form in ("text", "json", "csv")]
+        for recording, options, form in cases:
+            result = run("cpu", recording + ".mtk", *options, "--format", form,
+                         folder=self.folder)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assert_golden(result.stdout.decode(),
+                               f"{recording}.cpu.{options[0][2:]}={options[1]}.{form}")
 
     def test_json_has_every_field_of_the_contract(self):
         for name in ("service", "tree", "hostile", "empty"):

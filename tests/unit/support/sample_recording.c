@@ -362,6 +362,10 @@ void sample_write_hostile(const char *path)
                                                                        .allocated_bytes = 64,
                                                                        .peak_blocks = 1,
                                                                        .peak_bytes = 64}));
+    check(recording_writer_put_thread(
+        s.writer, &(struct recording_thread){.tid = 100, .name = nasty, .threads_served = 3}));
+    check(recording_writer_put_cpu(
+        s.writer, &(struct recording_cpu){.stack = 1, .samples = 5, .allocator_samples = 2}));
     check(recording_writer_add_snapshot(
         s.writer, &(struct recording_snapshot){.snapshot = 1, .label = nasty, .cause = nasty}));
     check(recording_writer_add_snapshot_process(
