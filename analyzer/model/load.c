@@ -257,6 +257,24 @@ static int load_visit_site_shares(void *context, const void *row)
     return 0;
 }
 
+static void load_add_variance(struct model_variance *to, const struct recording_sample *from)
+{
+    to->sampled_allocations += from->sampled_allocations;
+    to->allocations += from->allocations_variance;
+    to->allocated_bytes += from->allocated_bytes_variance;
+    to->live_blocks += from->live_blocks_variance;
+    to->live_bytes += from->live_bytes_variance;
+}
+
+static int load_visit_sample(void *context, const void *row)
+{
+    struct loader *loader = context;
+    const struct recording_sample *from = row;
+    load_add_variance(&load_site(loader, from->stack)->variance, from);
+    load_add_variance(&loader->process->variance, from);
+    return 0;
+}
+
 static int load_visit_lifetime(void *context, const void *row)
 {
     const struct recording_lifetime *lifetime = row;
@@ -333,6 +351,7 @@ static void load_sites(struct loader *loader)
     }
     if (snapshot == NULL) {
         recording_reader_each(reader, RECORDING_TABLE_SITE, id, load_visit_site, loader);
+        recording_reader_each(reader, RECORDING_TABLE_SAMPLE, id, load_visit_sample, loader);
     } else {
         recording_reader_each(reader, RECORDING_TABLE_SITE, id, load_visit_site_shares, loader);
         if (snapshot->time_ns >= loader->process->row.started_ns) {

@@ -71,6 +71,15 @@ struct model_leaks {
     int64_t bytes[RECORDING_LEAK_CLASSES];
 };
 
+/* Of estimates in a run that samples; all zero in others, and for states before the end. */
+struct model_variance {
+    int64_t sampled_allocations; /* what the estimates rest on */
+    double allocations;
+    double allocated_bytes;
+    double live_blocks;
+    double live_bytes;
+};
+
 struct model_site {
     const struct model_stack *stack;
     int64_t allocations;
@@ -85,6 +94,7 @@ struct model_site {
     int64_t peak_blocks; /* share at the process's peak */
     int64_t peak_bytes;
     int64_t lifetimes[RECORDING_LIFETIME_BUCKETS];
+    struct model_variance variance;
     struct model_leaks leaks;
     int64_t led_blocks;
     int64_t led_bytes;
@@ -155,6 +165,7 @@ struct model_process {
     const struct model_site *sites; /* by stack id */
     size_t site_count;
     struct model_totals totals; /* in the state that was selected */
+    struct model_variance variance; /* of the totals */
 
     const struct recording_point *points;
     size_t point_count;

@@ -47,6 +47,7 @@ enum recording_table {
     RECORDING_TABLE_STACK,            /* recording_stack of image `key`, by stack */
     RECORDING_TABLE_SITE,             /* recording_site of process `key`, by stack */
     RECORDING_TABLE_LIFETIME,         /* recording_lifetime of process `key`, by stack */
+    RECORDING_TABLE_SAMPLE,           /* recording_sample of process `key`, by stack */
     RECORDING_TABLE_CPU,              /* recording_cpu of process `key` */
     RECORDING_TABLE_DEFECT,           /* recording_defect of process `key` */
     RECORDING_TABLE_SNAPSHOT,         /* recording_snapshot, by time */

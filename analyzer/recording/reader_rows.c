@@ -27,6 +27,13 @@ static int64_t next_count(struct cursor *cursor)
     return value == RECORDING_UNKNOWN ? 0 : value;
 }
 
+/* A variance: what is no number, or below zero (rounding, or nonsense), is none. */
+static double next_variance(struct cursor *cursor)
+{
+    double value = sqlite3_column_double(cursor->statement, cursor->column++);
+    return value > 0 && value < 1e300 ? value : 0;
+}
+
 static const char *next_text(struct cursor *cursor)
 {
     return (const char *)sqlite3_column_text(cursor->statement, cursor->column++);
@@ -162,6 +169,20 @@ static void decode_site(sqlite3_stmt *statement, union reader_row *row)
     site->peak_bytes = next_count(&c);
     site->inherited_blocks = next_count(&c);
     site->inherited_bytes = next_count(&c);
+}
+
+static void decode_sample(sqlite3_stmt *statement, union reader_row *row)
+{
+    struct cursor c = {statement, 0};
+    struct recording_sample *sample = &row->sample;
+    sample->process = next_count(&c);
+    sample->stack = next_count(&c);
+    sample->sampled_allocations = next_count(&c);
+    sample->sampled_frees = next_count(&c);
+    sample->allocations_variance = next_variance(&c);
+    sample->allocated_bytes_variance = next_variance(&c);
+    sample->live_blocks_variance = next_variance(&c);
+    sample->live_bytes_variance = next_variance(&c);
 }
 
 static void decode_lifetime(sqlite3_stmt *statement, union reader_row *row)
@@ -383,6 +404,8 @@ const struct reader_table reader_tables[RECORDING_TABLES] = {
     [RECORDING_TABLE_LIFETIME] = {"SELECT stack, bucket, frees FROM site_lifetime "
                                   "WHERE process = ? ORDER BY stack, bucket",
                                   decode_lifetime},
+    [RECORDING_TABLE_SAMPLE] = {"SELECT * FROM site_sample WHERE process = ? ORDER BY stack",
+                                decode_sample},
     [RECORDING_TABLE_CPU] = {"SELECT * FROM cpu WHERE process = ? ORDER BY thread, stack",
                              decode_cpu},
     [RECORDING_TABLE_DEFECT] = {"SELECT * FROM defect WHERE process = ? "

@@ -21,6 +21,7 @@ union reader_row {
     struct recording_stack stack;
     struct recording_site site;
     struct recording_lifetime lifetime;
+    struct recording_sample sample;
     struct recording_cpu cpu;
     struct recording_defect defect;
     struct recording_snapshot snapshot;

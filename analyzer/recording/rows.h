@@ -172,6 +172,19 @@ struct recording_site {
     int64_t lifetimes[RECORDING_LIFETIME_BUCKETS];
 };
 
+/* Only in a run that samples: what a site's estimates are worth. A 95 % interval is the
+ * estimate +- 1.96 times the root of its variance. Live: at the end. */
+struct recording_sample {
+    int64_t process;
+    int64_t stack;
+    int64_t sampled_allocations;
+    int64_t sampled_frees;
+    double allocations_variance;
+    double allocated_bytes_variance;
+    double live_blocks_variance;
+    double live_bytes_variance;
+};
+
 /* CPU samples of a stack in a thread. allocator_samples: time inside malloc and free
  * on behalf of blocks of this stack. The system ones are among these: they interrupted a
  * system call. */

@@ -130,6 +130,13 @@ CREATE TABLE site_lifetime (
   process INTEGER, stack INTEGER, bucket INTEGER, frees INTEGER NOT NULL,
   PRIMARY KEY (process, stack, bucket)) WITHOUT ROWID;
 
+CREATE TABLE site_sample (
+  process INTEGER, stack INTEGER,
+  sampled_allocations INTEGER NOT NULL, sampled_frees INTEGER NOT NULL,
+  allocations_variance REAL NOT NULL, allocated_bytes_variance REAL NOT NULL,
+  live_blocks_variance REAL NOT NULL, live_bytes_variance REAL NOT NULL,
+  PRIMARY KEY (process, stack)) WITHOUT ROWID;
+
 CREATE TABLE thread (
   process INTEGER, thread INTEGER, tid INTEGER, name TEXT, threads_served INTEGER,
   PRIMARY KEY (process, thread)) WITHOUT ROWID;

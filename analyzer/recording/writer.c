@@ -110,6 +110,13 @@ void writer_start(struct recording_writer *writer, enum writer_statement stateme
     writer->current = writer->statements[statement];
 }
 
+void writer_real(struct recording_writer *writer, double value)
+{
+    if (writer->current != NULL) {
+        sqlite3_bind_double(writer->current, ++writer->position, value);
+    }
+}
+
 void writer_int(struct recording_writer *writer, int64_t value)
 {
     if (writer->current == NULL) {

@@ -96,6 +96,8 @@ int recording_writer_add_stack(struct recording_writer *writer,
                                const struct recording_stack *stack);
 
 int recording_writer_put_site(struct recording_writer *writer, const struct recording_site *site);
+int recording_writer_put_sample(struct recording_writer *writer,
+                                const struct recording_sample *sample);
 int recording_writer_put_cpu(struct recording_writer *writer, const struct recording_cpu *cpu);
 int recording_writer_put_defect(struct recording_writer *writer,
                                 const struct recording_defect *defect);

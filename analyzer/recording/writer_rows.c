@@ -22,6 +22,7 @@ const char *const writer_sql[WRITER_STATEMENTS] = {
     [WRITER_SITE] = "INSERT OR REPLACE INTO site VALUES (?,?,?,?,?,?,?,?,?,?,?)",
     [WRITER_LIFETIMES_DELETE] = "DELETE FROM site_lifetime WHERE process = ? AND stack = ?",
     [WRITER_LIFETIME] = "INSERT OR REPLACE INTO site_lifetime VALUES (?,?,?,?)",
+    [WRITER_SAMPLE] = "INSERT OR REPLACE INTO site_sample VALUES (?,?,?,?,?,?,?,?)",
     [WRITER_CPU] = "INSERT OR REPLACE INTO cpu VALUES (?,?,?,?,?,?,?)",
     [WRITER_DEFECT] = "INSERT OR REPLACE INTO defect VALUES (?,?,?,?,?,?,?,?)",
     [WRITER_SNAPSHOT] = "INSERT OR IGNORE INTO snapshot VALUES (?,?,?,?)",
@@ -283,6 +284,21 @@ int recording_writer_put_site(struct recording_writer *writer, const struct reco
         }
     }
     return writer->failure.code;
+}
+
+int recording_writer_put_sample(struct recording_writer *writer,
+                                const struct recording_sample *sample)
+{
+    writer_start(writer, WRITER_SAMPLE);
+    writer_int(writer, sample->process);
+    writer_int(writer, sample->stack);
+    writer_int(writer, sample->sampled_allocations);
+    writer_int(writer, sample->sampled_frees);
+    writer_real(writer, sample->allocations_variance);
+    writer_real(writer, sample->allocated_bytes_variance);
+    writer_real(writer, sample->live_blocks_variance);
+    writer_real(writer, sample->live_bytes_variance);
+    return writer_run(writer);
 }
 
 int recording_writer_put_cpu(struct recording_writer *writer, const struct recording_cpu *cpu)

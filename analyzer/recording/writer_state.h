@@ -26,6 +26,7 @@ enum writer_statement {
     WRITER_SITE,
     WRITER_LIFETIMES_DELETE,
     WRITER_LIFETIME,
+    WRITER_SAMPLE,
     WRITER_CPU,
     WRITER_DEFECT,
     WRITER_SNAPSHOT,
@@ -94,6 +95,7 @@ int writer_fail(struct recording_writer *writer, int sqlite_code);
  * After a failure all of them do nothing. */
 void writer_start(struct recording_writer *writer, enum writer_statement statement);
 void writer_int(struct recording_writer *writer, int64_t value); /* RECORDING_UNKNOWN: NULL */
+void writer_real(struct recording_writer *writer, double value);
 void writer_text(struct recording_writer *writer, const char *text);
 void writer_blob(struct recording_writer *writer, const void *bytes, size_t count);
 int writer_run(struct recording_writer *writer);

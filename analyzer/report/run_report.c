@@ -4,6 +4,7 @@
 #include "report/place.h"
 #include "report/quantity.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,6 +131,18 @@ static void run_add_head(struct run_maker *maker)
     }
 }
 
+/* In a run that samples: the 95 % interval of an estimate of bytes, "" where there is none. */
+static const char *run_interval(const struct run_maker *maker, int64_t estimate, double variance)
+{
+    if (maker->model->run->sample_bytes <= 0 || variance <= 0) {
+        return "";
+    }
+    double half = 1.96 * sqrt(variance);
+    int64_t low = (double)estimate > half ? estimate - (int64_t)half : 0;
+    return region_format(maker->document->region, "between %s and %s (95 %%)",
+                         quantity_bytes(low).text, quantity_bytes(estimate + (int64_t)half).text);
+}
+
 static void run_add_totals(struct run_maker *maker)
 {
     struct report_document *document = maker->document;
@@ -158,6 +171,16 @@ static void run_add_totals(struct run_maker *maker)
                     "%s allocations (%s), freed before the thread's next one",
                     quantity_count(totals->temporaries).text,
                     quantity_percent(run_share(totals->temporaries, totals->allocations)).text);
+    const struct model_variance *variance = &maker->process->variance;
+    const char *allocated =
+        run_interval(maker, totals->allocated_bytes, variance->allocated_bytes);
+    if (allocated[0] != '\0') {
+        const char *live = run_interval(maker, totals->live_bytes, variance->live_bytes);
+        report_add_fact(document, facts, REPORT_PLAIN, "estimates",
+                        "from %s samples: allocated %s%s%s",
+                        quantity_count(variance->sampled_allocations).text, allocated,
+                        live[0] != '\0' ? "; live " : "", live);
+    }
     if (totals->inherited_blocks != 0) {
         report_add_fact(document, facts, REPORT_PLAIN, "inherited",
                         "%s in %s blocks were live when it was forked",
@@ -241,6 +264,17 @@ static void run_set_site(struct run_maker *maker, const struct report_table *tab
     }
 }
 
+static void run_set_interval(struct run_maker *maker, struct report_row *row,
+                             const struct model_site *site, int64_t estimate, double variance)
+{
+    const char *interval = run_interval(maker, estimate, variance);
+    if (interval[0] != '\0' && row->below == NULL) {
+        row->below =
+            region_format(maker->document->region, "%s, from %lld samples", interval,
+                          (long long)site->variance.sampled_allocations);
+    }
+}
+
 static void run_add_rest(struct run_maker *maker, const struct summary_ranking *ranking,
                          const char *command)
 {
@@ -308,6 +342,7 @@ static void run_add_live(struct run_maker *maker)
         report_set_number(row, 2, run_share(site->live_bytes, ranking->total));
         report_set_integer(row, 3, site->live_blocks);
         run_set_site(maker, table, row, site, 4);
+        run_set_interval(maker, row, site, site->live_bytes, site->variance.live_bytes);
     }
     run_add_rest(maker, ranking, "--top N shows more");
 }
@@ -335,6 +370,8 @@ static void run_add_allocated(struct run_maker *maker)
         report_set_integer(row, 4,
                            site->allocations > 0 ? site->allocated_bytes / site->allocations : 0);
         run_set_site(maker, table, row, site, 5);
+        run_set_interval(maker, row, site, site->allocated_bytes,
+                         site->variance.allocated_bytes);
     }
     run_add_rest(maker, ranking, "--top N shows more");
 }

@@ -3,6 +3,7 @@
 #include "report/place.h"
 #include "report/run_report.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +84,37 @@ static void write_mode(struct report_tree *tree, const struct model *model)
     tree_end(tree);
 }
 
-static void write_totals(struct report_tree *tree, const struct model_process *process)
+static void write_interval(struct report_tree *tree, const char *key, int64_t estimate,
+                           double variance)
+{
+    double half = 1.96 * sqrt(variance);
+    double low = (double)estimate - half;
+    tree_array(tree, key);
+    tree_number(tree, NULL, low > 0 ? low : 0);
+    tree_number(tree, NULL, (double)estimate + half);
+    tree_end(tree);
+}
+
+/* Only in a run that samples: how many samples the estimates rest on, and their 95 %
+ * intervals. */
+static void write_sampling(struct report_tree *tree, bool is_sampled, int64_t allocations,
+                           int64_t allocated_bytes, int64_t live_blocks, int64_t live_bytes,
+                           const struct model_variance *variance)
+{
+    if (!is_sampled) {
+        return;
+    }
+    tree_object(tree, "sampling");
+    tree_integer(tree, "sampled_allocations", variance->sampled_allocations);
+    write_interval(tree, "allocations", allocations, variance->allocations);
+    write_interval(tree, "allocated_bytes", allocated_bytes, variance->allocated_bytes);
+    write_interval(tree, "live_blocks", live_blocks, variance->live_blocks);
+    write_interval(tree, "live_bytes", live_bytes, variance->live_bytes);
+    tree_end(tree);
+}
+
+static void write_totals(struct report_tree *tree, const struct model *model,
+                         const struct model_process *process)
 {
     const struct model_totals *totals = &process->totals;
     const struct recording_process *row = &process->row;
@@ -107,6 +138,9 @@ static void write_totals(struct report_tree *tree, const struct model_process *p
     tree_integer(tree, "approximate_stacks", row->approximate_stacks);
     tree_integer(tree, "cut_stacks", row->cut_stacks);
     tree_integer(tree, "own_bytes", row->own_bytes);
+    write_sampling(tree, model->run->sample_bytes > 0, totals->allocations,
+                   totals->allocated_bytes, totals->live_blocks, totals->live_bytes,
+                   &process->variance);
     tree_end(tree);
 }
 
@@ -228,6 +262,9 @@ static void write_sites(struct report_tree *tree, const struct model *model,
         write_classes(tree, &site->leaks);
         tree_end(tree);
         write_lifetimes(tree, model, site);
+        write_sampling(tree, model->run->sample_bytes > 0, site->allocations,
+                       site->allocated_bytes, site->live_blocks, site->live_bytes,
+                       &site->variance);
         tree_end(tree);
     }
     tree_end(tree);
@@ -289,7 +326,7 @@ static void write_begin_process(struct report_tree *tree, const struct model *mo
     tree_text(tree, "memtrack", MEMTRACK_VERSION);
     write_process(tree, summary);
     write_mode(tree, model);
-    write_totals(tree, process);
+    write_totals(tree, model, process);
     write_defects(tree, model, process);
     write_leaks(tree, model, process);
     write_sites(tree, model, process);

@@ -372,6 +372,17 @@ static void inherit_block(void *context, uintptr_t address, const struct live_bl
     site->allocated_bytes += (uint64_t)weight.bytes;
     inheritance->bytes += weight.bytes;
     inheritance->blocks += weight.blocks;
+    struct arena_sample_site *samples =
+        sample_bytes == 0
+            ? NULL
+            : arena_chunk_get(&process_cold.arena, inheritance->table->sample_chunk,
+                              block->stack / ARENA_SITES_PER_CHUNK,
+                              ARENA_SITES_PER_CHUNK * sizeof(struct arena_sample_site));
+    if (samples != NULL) {
+        struct arena_sample_site *sample = &samples[block->stack % ARENA_SITES_PER_CHUNK];
+        sample->allocated_count_variance += weight.count_variance;
+        sample->allocated_bytes_variance += weight.bytes_variance;
+    }
 }
 
 /* What a forked child may be forbidden to ask the kernel for, its parent's record knows. */

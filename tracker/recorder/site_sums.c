@@ -255,3 +255,64 @@ uint64_t *site_sums_read_lifetimes(const struct arena_file *file, uint64_t proce
     free(context.buckets);
     return NULL;
 }
+
+/* ---- sampling ------------------------------------------------------------- */
+
+struct samples_context {
+    const struct arena_file *file;
+    struct site_sample *samples;
+    size_t count;
+    struct arena_sample_site *chunk;
+};
+
+static void sample_add(struct site_sample *sum, const struct arena_sample_site *site,
+                       bool is_inherited)
+{
+    sum->live_count_variance += site->allocated_count_variance - site->freed_count_variance;
+    sum->live_bytes_variance += site->allocated_bytes_variance - site->freed_bytes_variance;
+    if (!is_inherited) {
+        sum->sampled_allocations += site->sampled_allocations;
+        sum->sampled_frees += site->sampled_frees;
+        sum->allocated_count_variance += site->allocated_count_variance;
+        sum->allocated_bytes_variance += site->allocated_bytes_variance;
+    }
+}
+
+static int samples_visit(void *context_pointer, const struct site_thread *thread)
+{
+    struct samples_context *context = context_pointer;
+    for (size_t chunk = 0; chunk * ARENA_SITES_PER_CHUNK < context->count; chunk++) {
+        uint64_t offset =
+            atomic_load_explicit(&thread->table->sample_chunk[chunk], memory_order_relaxed);
+        if (offset == 0
+            || arena_file_copy(context->file, offset, context->chunk,
+                               ARENA_SITES_PER_CHUNK * sizeof(struct arena_sample_site))
+                   != 0) {
+            continue;
+        }
+        size_t first = chunk * ARENA_SITES_PER_CHUNK;
+        for (size_t i = 0; i < ARENA_SITES_PER_CHUNK && first + i < context->count; i++) {
+            sample_add(&context->samples[first + i], &context->chunk[i],
+                       thread->table->is_inherited != 0);
+        }
+    }
+    return 0;
+}
+
+struct site_sample *site_sums_read_samples(const struct arena_file *file, uint64_t process_offset,
+                                           size_t count)
+{
+    struct samples_context context = {
+        .file = file,
+        .count = count,
+        .samples = calloc(count == 0 ? 1 : count, sizeof(struct site_sample)),
+        .chunk = malloc(ARENA_SITES_PER_CHUNK * sizeof(struct arena_sample_site))};
+    if (context.samples != NULL && context.chunk != NULL
+        && site_threads_visit(file, process_offset, samples_visit, &context) == 0) {
+        free(context.chunk);
+        return context.samples;
+    }
+    free(context.chunk);
+    free(context.samples);
+    return NULL;
+}

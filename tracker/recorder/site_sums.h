@@ -47,6 +47,21 @@ int site_sums_read(const struct arena_file *file, uint64_t process_offset, struc
 uint64_t *site_sums_read_lifetimes(const struct arena_file *file, uint64_t process_offset,
                                    size_t count);
 
+/* What sampling adds: variances of the estimates (struct arena_sample_site), summed over
+ * threads. Live: of the blocks that are live, inherited ones too. */
+struct site_sample {
+    uint64_t sampled_allocations;
+    uint64_t sampled_frees;
+    double allocated_count_variance;
+    double allocated_bytes_variance;
+    double live_count_variance;
+    double live_bytes_variance;
+};
+
+/* Returns an array for ids [0..count) to be released with free(), or NULL. */
+struct site_sample *site_sums_read_samples(const struct arena_file *file, uint64_t process_offset,
+                                           size_t count);
+
 /* A thread's table as seen by a visitor; what it points to is valid during the call. */
 struct site_thread {
     uint32_t index; /* from 0 */

@@ -394,6 +394,9 @@ int tracked_write_sites(struct tracked *tracked, const struct arena_file *file,
     const struct site_sums *sums = &tracked->sums;
     tracked->is_in_use = true;
     uint64_t *lifetimes = site_sums_read_lifetimes(file, tracked->offset, sums->count);
+    struct site_sample *samples =
+        file->block_unit == 1 ? NULL
+                              : site_sums_read_samples(file, tracked->offset, sums->count);
     for (size_t stack = 0; result == 0 && stack < sums->count; stack++) {
         const struct site_sum *site = &sums->sites[stack];
         if ((site->allocations | site->frees | site->inherited_blocks) == 0) {
@@ -417,9 +420,23 @@ int tracked_write_sites(struct tracked *tracked, const struct arena_file *file,
             row.lifetimes[bucket] = (int64_t)lifetimes[stack * ARENA_LIFETIME_BUCKETS + bucket];
         }
         result = recording_writer_put_site(recording, &row);
+        if (result == 0 && samples != NULL) {
+            const struct site_sample *sample = &samples[stack];
+            struct recording_sample sample_row = {
+                .process = tracked->index,
+                .stack = (int64_t)stack,
+                .sampled_allocations = (int64_t)sample->sampled_allocations,
+                .sampled_frees = (int64_t)sample->sampled_frees,
+                .allocations_variance = sample->allocated_count_variance,
+                .allocated_bytes_variance = sample->allocated_bytes_variance,
+                .live_blocks_variance = sample->live_count_variance,
+                .live_bytes_variance = sample->live_bytes_variance};
+            result = recording_writer_put_sample(recording, &sample_row);
+        }
     }
     tracked->is_in_use = false;
     free(lifetimes);
+    free(samples);
     if (result == 0) {
         result = threads_write(tracked, file, recording);
     }
