@@ -14,6 +14,11 @@
 /* struct pthread lies at the thread pointer. Source: glibc, _thread_db_sizeof_pthread. */
 #define THREAD_DESCRIPTOR_BYTES 4096u
 #define FRAMES_MAX 512u
+/* Where in it the thread's id stands, its least size, and how far from the end of a stack
+ * it may begin (with thread-local data above it there is none). */
+#define DESCRIPTOR_TID 720u
+#define DESCRIPTOR_BYTES_MIN 1024u
+#define DESCRIPTOR_SEARCH_BYTES 16384u
 
 static size_t aligned(size_t bytes)
 {
@@ -494,6 +499,50 @@ static void stack_exclude(struct roots *roots, const struct parked_thread *threa
     roots_exclude(roots, start, stack_end(roots, thread));
 }
 
+/* Whether the descriptor of a thread that ended lies at `address`: it points to itself
+ * twice, and no thread that runs has it. Source: glibc, tcbhead_t and struct pthread. */
+static bool is_dead_descriptor(uintptr_t address, const struct parked_thread *threads,
+                               uint32_t thread_count)
+{
+    const uintptr_t *words = (const uintptr_t *)address;
+    if (words[0] != address || words[2] != address) {
+        return false;
+    }
+    int32_t tid = (int32_t)words[DESCRIPTOR_TID / sizeof(uintptr_t)];
+    for (uint32_t i = 0; i < thread_count; i++) {
+        bool is_it = threads[i].state == PARKED_STANDING ? threads[i].thread_pointer == address
+                                                         : threads[i].tid == tid;
+        if (is_it && threads[i].state != PARKED_GONE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The C library keeps the stacks of threads that ended for new ones: nothing in them is of
+ * use. They end with a descriptor and begin after a guard. */
+static void dead_stacks_exclude(struct roots *roots, const struct parked_thread *threads,
+                                uint32_t thread_count)
+{
+    for (size_t i = 1; i < roots->map->count; i++) {
+        const struct memory_range *range = &roots->map->ranges[i];
+        if (range->kind != MEMORY_ANONYMOUS || !range->is_readable || !range->is_writable
+            || range[-1].end != range->start || range[-1].is_readable) {
+            continue;
+        }
+        uintptr_t lowest = range->end - range->start > DESCRIPTOR_SEARCH_BYTES
+                               ? range->end - DESCRIPTOR_SEARCH_BYTES
+                               : range->start;
+        for (uintptr_t at = (range->end - DESCRIPTOR_BYTES_MIN) & ~(uintptr_t)63; at > lowest;
+             at -= 64) {
+            if (is_dead_descriptor(at, threads, thread_count)) {
+                roots_exclude(roots, range->start, range->end);
+                break;
+            }
+        }
+    }
+}
+
 void roots_find(struct roots *roots, uint32_t which, const struct parked_thread *threads,
                 uint32_t thread_count)
 {
@@ -504,6 +553,9 @@ void roots_find(struct roots *roots, uint32_t which, const struct parked_thread 
         if (threads[i].state == PARKED_STANDING) {
             stack_exclude(roots, &threads[i]);
         }
+    }
+    if (thread_count < PARKING_THREADS_MAX) { /* else some are not in the list */
+        dead_stacks_exclude(roots, threads, thread_count);
     }
     excluded_sort(roots);
     if ((which & ARENA_ROOTS_GLOBALS) != 0) {

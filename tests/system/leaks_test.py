@@ -1,0 +1,190 @@
+"""The leak census: samples against their truth, real programs against Valgrind's memcheck."""
+
+import json
+import os
+import re
+import unittest
+
+import harness
+
+CLASSES = ("definite", "indirect", "possible", "reachable")
+
+
+def truth(source):
+    """The cases of a sample, from its first comment: {case: {class: blocks}}."""
+    with open(os.path.join(harness.SOURCE, "samples", source), encoding="utf-8") as file:
+        comment = file.read().split("*/")[0]
+    cases = {}
+    for line in comment.split("Truth")[1].splitlines():
+        match = re.match(r" \*   (\w+): (.*)", line)
+        if match:
+            cases[match[1]] = {name: int(count) for name, count in
+                               (part.split() for part in match[2].split(", "))}
+    return cases
+
+
+class LeaksTest(harness.MemtrackTest):
+    def leaks(self, recording="run.mtk", *options):
+        outcome = harness.run([harness.MEMTRACK, "leaks", self.path(recording), "--format=json",
+                               *options])
+        self.assertEqual(outcome.status, 0, outcome)
+        return json.loads(outcome.stdout)
+
+    def subject_classes(self, report):
+        """Blocks by class of the sites that have a function subject... in their stack."""
+        found = {}
+        for process in harness.processes(report):
+            for site in process["sites"]:
+                names = [frame["function"] or "" for frame in site["stack"]]
+                if not any(name.startswith("subject") for name in names):
+                    continue
+                for name in CLASSES:
+                    blocks = site["leaks"][name]["blocks"]
+                    if blocks:
+                        found[name] = found.get(name, 0) + blocks
+        return found
+
+    def check_sample(self, program, source):
+        cases = truth(source)
+        self.assertGreater(len(cases), 5)
+        for case, expected in cases.items():
+            with self.subTest(case=case):
+                outcome = self.record([os.path.join(harness.SAMPLES, program), case],
+                                      options=["-f"])
+                if outcome.status == 77:
+                    continue
+                self.assertEqual(outcome.status, 0, outcome)
+                report = self.report()
+                if case == "fork_child":
+                    # The parent never had the block: only the child lost it.
+                    report = {"sites": report["children"][0]["sites"], "children": []}
+                elif report["leaks"]["scan"] != "full":
+                    self.fail("scan: " + report["leaks"]["scan"])
+                self.assertEqual(self.subject_classes(report), expected)
+
+    def test_census_finds_pointers_wherever_a_program_keeps_them(self):
+        self.check_sample("leaks", "leaks.c")
+
+    def test_census_knows_pointers_of_cxx_into_blocks(self):
+        self.check_sample("leaks_cxx", "leaks_cxx.cpp")
+
+    def memcheck(self, command):
+        """Definite and possible blocks, as memcheck sees them."""
+        log = self.path("memcheck.log")
+        outcome = harness.run([harness.need("valgrind"), "--leak-check=full",
+                               "--log-file=" + log, "--trace-children=no", *command],
+                              cwd=self.folder)
+        self.assertEqual(outcome.status, 0, outcome)
+        with open(log, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+        found = {}
+        for words, name in (("definitely", "definite"), ("indirectly", "indirect"),
+                            ("possibly", "possible")):
+            match = re.search(words + r" lost: [\d,]+ bytes in ([\d,]+) blocks", text)
+            found[name] = int(match[1].replace(",", "")) if match else 0
+        return found
+
+    def check_against_memcheck(self, command):
+        memcheck = self.memcheck(command)
+        outcome = self.record(command, options=["-f"])
+        self.assertEqual(outcome.status, 0, outcome)
+        leaks = self.leaks()
+        self.assertEqual(leaks["leaks"]["scan"], "full")
+        self.assertLessEqual(leaks["leaks"]["definite"]["blocks"], memcheck["definite"],
+                             json.dumps(leaks["lost"][:5], indent=1))
+        return leaks, memcheck
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def test_no_definite_leak_in_jq_that_memcheck_does_not_see(self):
+        self.write("d.json", json.dumps([{"a": i, "b": ["x" * (i % 50)] * 3}
+                                         for i in range(1000)]))
+        self.check_against_memcheck([harness.need("jq"), ".[].a", "d.json"])
+
+    def test_no_definite_leak_in_xmllint_that_memcheck_does_not_see(self):
+        self.write("d.xml", "<r>" + "".join("<e i='%d'>t<b/></e>" % i for i in range(1000))
+                   + "</r>")
+        self.check_against_memcheck([harness.need("xmllint"), "--format", "d.xml"])
+
+    def test_no_definite_leak_in_sqlite3_that_memcheck_does_not_see(self):
+        self.check_against_memcheck(
+            [harness.need("sqlite3"), ":memory:",
+             "create table t(a,b); with recursive c(x) as (select 1 union all select x+1 from c "
+             "where x<2000) insert into t select x, hex(x) from c; select count(*) from t;"])
+
+    def test_no_definite_leak_in_git_that_memcheck_does_not_see(self):
+        git = harness.need("git")
+        harness.run([git, "init", "-q", "g"], cwd=self.folder)
+        leaks, memcheck = self.check_against_memcheck([git, "-C", "g", "status"])
+        self.assertEqual(leaks["leaks"]["possible"]["blocks"], memcheck["possible"])
+
+    def test_no_definite_leak_in_bash_that_memcheck_does_not_see(self):
+        self.check_against_memcheck(
+            [harness.need("bash"), "-c",
+             "x=(); for i in {1..500}; do x+=($i); done; f() { local a=$1; echo $a; }; f 3; exit 0"])
+
+    def test_no_definite_leak_in_python_that_memcheck_does_not_see(self):
+        self.check_against_memcheck(["/usr/bin/python3", "-c",
+                                     "import json; print(len(json.dumps(list(range(1000)))))"])
+
+    def test_perl_loses_what_memcheck_says_it_loses(self):
+        leaks, memcheck = self.check_against_memcheck(
+            [harness.need("perl"), "-e", "my %h; $h{$_}=[1..3] for 1..1000; print scalar keys %h"])
+        self.assertGreater(memcheck["definite"], 0)
+        self.assertEqual(leaks["leaks"]["definite"]["blocks"], memcheck["definite"])
+        self.assertEqual(leaks["leaks"]["indirect"]["blocks"], memcheck["indirect"])
+
+    def test_suppressions_of_both_syntaxes_take_leaks_out(self):
+        self.record([os.path.join(harness.SAMPLES, "leaks"), "cycle"], options=["-f"])
+        self.assertEqual(self.leaks()["leaks"]["definite"]["blocks"], 1)
+        self.write("lsan.supp", "# known\nleak:make_cyc*\nleak:^nobody$\n")
+        suppressed = self.leaks("run.mtk", "--suppressions", self.path("lsan.supp"))
+        self.assertEqual(suppressed["leaks"]["definite"]["blocks"], 0)
+        self.assertEqual(suppressed["leaks"]["suppressed"]["blocks"], 3)
+        self.assertEqual([one["blocks"] for one in suppressed["suppressions"]], [3, 0])
+        generated = harness.run([harness.MEMTRACK, "leaks", self.path("run.mtk"),
+                                 "--gen-suppressions"])
+        self.write("own.supp", generated.stdout.decode())
+        suppressed = self.leaks("run.mtk", "--suppressions", self.path("own.supp"))
+        self.assertEqual(suppressed["leaks"]["definite"]["blocks"], 0)
+        self.assertEqual(suppressed["lost"], [])
+
+    def test_malformed_suppressions_are_refused_with_their_line(self):
+        self.record([os.path.join(harness.SAMPLES, "leaks"), "cycle"], options=["-f"])
+        for text, line in (("leak:a\nleek:b\n", 2), ("{\n name\n Memcheck:Leak\n fun:x\n", 1),
+                           ("{\nname\nMemcheck:Leak\nfoo:x\n}\n", 4), ("leak:\n", 1),
+                           ("{\nn\nMemcheck:Leak\nmatch-leak-kinds: some\n}\n", 4)):
+            with self.subTest(text=text):
+                self.write("bad.supp", text)
+                outcome = harness.run([harness.MEMTRACK, "leaks", self.path("run.mtk"),
+                                       "--suppressions", self.path("bad.supp")])
+                self.assertEqual(outcome.status, 64, outcome)
+                self.assertIn(b"bad.supp:%d: " % line, outcome.stderr)
+                self.assertEqual(len(outcome.stderr.splitlines()), 1)
+
+    def test_holder_is_named_with_its_share(self):
+        self.record([os.path.join(harness.SAMPLES, "leaks"), "static_in_function"], options=["-f"])
+        held = [site for site in self.leaks()["held"]
+                if any(frame["function"] == "subject" for frame in site["stack"])]
+        self.assertEqual(len(held), 1)
+        self.assertEqual(held[0]["held_by"][0]["blocks"], 1)
+        self.assertRegex(held[0]["held_by"][0]["chain"][0], r"^kept(\.\d+)? \(leaks\)$")
+
+    def test_scan_that_was_not_possible_says_why(self):
+        for options, case, expected in ((["--leaks=off"], "global", "off"),
+                                        (["--leaks=counts"], "global", "counts"),
+                                        (["--sample", "1k"], "global", "failed: ")):
+            with self.subTest(options=options):
+                self.record([os.path.join(harness.SAMPLES, "leaks"), case],
+                            options=["-f", *options])
+                self.assertTrue(self.leaks()["leaks"]["scan"].startswith(expected))
+        outcome = self.record([harness.need("bash"), "-c", "kill -9 $$"], options=["-f"])
+        self.assertEqual(outcome.status, 137)
+        self.assertEqual(self.leaks()["leaks"]["scan"],
+                         "failed: the process was ended by signal 9")
+
+
+if __name__ == "__main__":
+    unittest.main()
