@@ -372,9 +372,17 @@ static int load_visit_cpu(void *context, const void *row)
     item->system_samples = cpu->system_samples;
     item->allocator_samples = cpu->allocator_samples;
     item->allocator_system_samples = cpu->allocator_system_samples;
+    const struct model_image *image = loader->image;
+    if (cpu->stack >= 0 && (size_t)cpu->stack < image->stack_count
+        && image->is_in_allocator[cpu->stack]) {
+        item->allocator_samples += item->samples;
+        item->allocator_system_samples += item->system_samples;
+        item->samples = 0;
+        item->system_samples = 0;
+    }
     struct model_site *site = load_site(loader, cpu->stack);
-    site->cpu_samples += cpu->samples;
-    site->allocator_samples += cpu->allocator_samples;
+    site->cpu_samples += item->samples;
+    site->allocator_samples += item->allocator_samples;
     return 0;
 }
 
@@ -681,6 +689,7 @@ void model_free(struct model *model)
     }
     for (size_t i = 0; i < model->tables->image_count; i++) {
         free(model->tables->images[i].stacks);
+        free(model->tables->images[i].is_in_allocator);
     }
     free(model->tables->images);
     free(model->tables->site_index);

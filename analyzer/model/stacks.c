@@ -19,6 +19,7 @@ struct stack_loader {
     size_t node_count;
     size_t node_capacity;
     size_t stack_capacity;
+    size_t flag_capacity;
     uint32_t addresses[STACK_DEPTH_MAX];
 };
 
@@ -164,9 +165,13 @@ static int stack_visit_stack(void *context, const void *row)
     struct model_image *image = loader->image;
     image->stacks = mt_grow(image->stacks, &loader->stack_capacity, (size_t)stack->stack + 1,
                             sizeof(*image->stacks));
+    image->is_in_allocator = mt_grow(image->is_in_allocator, &loader->flag_capacity,
+                                     (size_t)stack->stack + 1, sizeof(*image->is_in_allocator));
     while (image->stack_count <= (size_t)stack->stack) {
+        image->is_in_allocator[image->stack_count] = false;
         image->stacks[image->stack_count++] = NULL;
     }
+    image->is_in_allocator[stack->stack] = skip > 0;
     image->stacks[stack->stack] =
         stack_intern(loader->model, loader->addresses + skip, count - skip, stack->flags);
     return 0;

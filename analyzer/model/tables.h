@@ -13,6 +13,9 @@
 struct model_image {
     int64_t image;
     const struct model_stack **stacks; /* [0..stack_count), entries may be NULL */
+    /* The innermost frames were the allocator's (or the tracker's): left out of the stack. A
+     * CPU sample with such a stack was time in the allocator. */
+    bool *is_in_allocator; /* [0..stack_count) */
     size_t stack_count;
 };
 

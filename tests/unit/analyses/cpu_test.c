@@ -2,7 +2,8 @@
  *
  *   main -> walk -> walk -> walk -> leaf     60 samples, 6 of them in system calls   thread 0
  *   main -> walk                             20
- *   main -> ns::parse<int>(int)              10 and 30 in malloc for this stack      thread 1
+ *   main -> ns::parse<int>(int)              10 and 25 in malloc for this stack      thread 1
+ *   main -> ns::parse<int>(int) -> malloc     5, which the mark had missed           thread 1
  *   nothing at all                            4
  *
  * `leaf` is inlined into the innermost `walk`.
@@ -70,9 +71,11 @@ static void write_stacks(struct recording_writer *writer)
     add_node(writer, 3, 2, at_walk);
     add_node(writer, 4, 3, at_leaf);
     add_node(writer, 5, 1, at_parse);
+    add_node(writer, 6, 5, add_address(writer, id, 0x500, "malloc", 50, NULL));
     add_stack(writer, 1, 4, 4);
     add_stack(writer, 2, 2, 2);
     add_stack(writer, 3, 5, 2);
+    add_stack(writer, 4, 6, 3);
 }
 
 static void write_recording(const char *path, int64_t hz)
@@ -113,7 +116,8 @@ static void write_recording(const char *path, int64_t hz)
         add_cpu(writer, &(struct recording_cpu){.stack = 1, .samples = 60, .system_samples = 6});
         add_cpu(writer, &(struct recording_cpu){.stack = 2, .samples = 20});
         add_cpu(writer, &(struct recording_cpu){
-                            .thread = 1, .stack = 3, .samples = 10, .allocator_samples = 30});
+                            .thread = 1, .stack = 3, .samples = 10, .allocator_samples = 25});
+        add_cpu(writer, &(struct recording_cpu){.thread = 1, .stack = 4, .samples = 5});
         add_cpu(writer, &(struct recording_cpu){.thread = 1, .stack = 0, .samples = 4});
     }
     assert_int_equal(recording_writer_finish(writer, true, &error), 0);
