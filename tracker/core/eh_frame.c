@@ -543,6 +543,18 @@ enum eh_result eh_frame_row_in(const uint8_t *base, const uint8_t *end, const ui
     return EH_FOUND;
 }
 
+/* Where a file's segments are far apart, glibc names the one with the code only. Then the
+ * bounds are as wide as 32-bit offsets reach: what the linker wrote has to be trusted. */
+static void section_bounds(const uint8_t *header, const uint8_t **start, const uint8_t **end)
+{
+    struct eh_reader reader = {.at = header, .end = header + 16};
+    uint8_t encoding = (uint8_t)(eh_read_fixed(&reader, 2) >> 8);
+    eh_read_fixed(&reader, 2);
+    const uint8_t *section = (const uint8_t *)read_pointer(&reader, encoding, header);
+    *start = section < header && !reader.is_bad ? section : header;
+    *end = *start + INT32_MAX;
+}
+
 enum eh_result eh_frame_row(uintptr_t address, struct eh_row *row)
 {
     struct dl_find_object object;
@@ -552,8 +564,13 @@ enum eh_result eh_frame_row(uintptr_t address, struct eh_row *row)
     if (object.dlfo_eh_frame == NULL) {
         return EH_NO_ENTRY;
     }
-    return eh_frame_row_in(object.dlfo_map_start, object.dlfo_map_end, object.dlfo_eh_frame,
-                           address, row);
+    const uint8_t *start = object.dlfo_map_start;
+    const uint8_t *end = object.dlfo_map_end;
+    const uint8_t *header = object.dlfo_eh_frame;
+    if (header < start || header >= end) {
+        section_bounds(header, &start, &end);
+    }
+    return eh_frame_row_in(start, end, header, address, row);
 }
 
 struct eh_reader eh_row_expression(const struct eh_row *row, const struct eh_rule *rule)

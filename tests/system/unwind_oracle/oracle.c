@@ -13,6 +13,7 @@
  *                   1, all, or 0, none)
  * ORACLE_MODE=time  times captures and unw_backtrace in turns of ORACLE_BLOCK events
  * ORACLE_MODE=off   hooks only
+ * ORACLE_SHOW_GUESSES=1  examples of approximate captures that differ are written, too
  * ORACLE_TELL_CLOSE=0  the capture is not told of dlclose
  *
  * A capture that is flagged approximate is compared up to the guess and counted apart.
@@ -95,6 +96,7 @@ static struct {
     uint64_t block;
     bool is_ready;
     bool tells_close;
+    bool shows_guesses;
     struct arena arena;
     struct arena_image *image;
     struct arena_process *process;
@@ -221,6 +223,9 @@ static void check(struct oracle_thread *thread, const struct capture_origin *ori
     if ((flags & ARENA_STACK_APPROXIMATE) != 0) {
         thread->figures.approximate++;
         thread->figures.approximate_differ += !is_equal;
+        if (!is_equal && oracle.shows_guesses) {
+            example_write(ours, ours_count, theirs, theirs_count, flags, is_found);
+        }
     } else if (!is_equal) {
         thread->figures.mismatches++;
         example_write(ours, ours_count, theirs, theirs_count, flags, is_found);
@@ -465,6 +470,7 @@ __attribute__((constructor)) static void oracle_start(void)
     oracle.uncached_every = option_number("ORACLE_UNCACHED", 100000);
     oracle.block = option_number("ORACLE_BLOCK", 4096);
     oracle.tells_close = option_number("ORACLE_TELL_CLOSE", 1) != 0;
+    oracle.shows_guesses = option_number("ORACLE_SHOW_GUESSES", 0) != 0;
     libunwind_open();
     if (oracle.uncached_every == 1) {
         oracle.set_caching_policy(*oracle.local_addr_space, UNW_CACHE_NONE);
