@@ -3,9 +3,11 @@
 #include "commands/cpu.h"
 #include "commands/diff.h"
 #include "commands/leaks.h"
+#include "commands/list.h"
 #include "commands/growth.h"
 #include "commands/report.h"
 #include "commands/run.h"
+#include "commands/snapshot.h"
 
 #include <string.h>
 
@@ -24,6 +26,9 @@ const struct command command_table[] = {
      command_leaks},
     {"growth", "FILE [OPTIONS]", "sites that keep growing, over all snapshots of a recording",
      command_growth},
+    {"snapshot", "PID -o FILE", "a snapshot of a tracked process now, without stopping it",
+     command_snapshot},
+    {"list", "", "tracked processes of this user", command_list},
     {NULL, NULL, NULL, NULL},
 };
 

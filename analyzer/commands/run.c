@@ -5,11 +5,11 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "commands/names.h"
 #include "commands/report.h"
 #include "commands/run_options.h"
 #include "commands/site_printer.h"
 #include "recording/writer.h"
-#include "symbolize/resolve_recording.h"
 
 static int print_error(const struct mt_error *error)
 {
@@ -17,44 +17,12 @@ static int print_error(const struct mt_error *error)
     return (int)error->status;
 }
 
-/* Puts names to a recording's addresses. A failure costs names, nothing else. */
-static int run_resolve(const char *recording, pid_t pid, bool is_complete,
-                       struct mt_error *error)
-{
-    struct recording_writer *writer = NULL;
-    int code = recording_writer_append(recording, &writer, error);
-    if (code != 0) {
-        return code;
-    }
-    struct symbolizer *symbolizer = NULL;
-    /* Only servers that DEBUGINFOD_URLS names are asked. */
-    const struct symbolizer_options symbols = {.use_debuginfod = true};
-    code = symbolizer_new(&symbols, &symbolizer);
-    if (code != 0) {
-        mt_error_set(error, code, MT_STATUS_FAILED,
-                     "%s: naming its addresses: %s: free some"
-                     " memory",
-                     recording, strerror(-code));
-    } else {
-        int pids[] = {(int)pid};
-        struct resolve_recording_options options = {.perf_map_pids = pids,
-                                                    .perf_map_pid_count = pid > 0 ? 1 : 0};
-        code = resolve_recording(writer, symbolizer, &options, error);
-        symbolizer_free(symbolizer);
-    }
-    if (code != 0) {
-        recording_writer_abandon(writer);
-        return code;
-    }
-    return recording_writer_finish(writer, is_complete, error);
-}
-
 /* In the background, after the last descendant has ended: nobody is left to read a
  * message. */
 static void run_finish_in_background(const char *recording)
 {
     struct mt_error error = {0};
-    (void)run_resolve(recording, 0, true, &error);
+    (void)names_resolve(recording, 0, true, &error);
 }
 
 /* %p in the name of the log file is the program's pid. */
@@ -161,7 +129,7 @@ int command_run(int argc, char **argv)
     }
     if (result->is_recorded && result->lost.code == 0) {
         error = (struct mt_error){0};
-        if (run_resolve(result->output, result->pid, result->still_running == 0, &error) != 0) {
+        if (names_resolve(result->output, result->pid, result->still_running == 0, &error) != 0) {
             own_status = print_error(&error);
         }
         if (options.prints_report && run_print_report(&options, result) != 0) {

@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import subprocess
+import time
 
 import harness
 
@@ -184,6 +187,48 @@ class GrowthTest(harness.MemtrackTest):
         largest = max(diff["sites"], key=lambda site: site["live_bytes"]["b"])
         self.assertEqual(largest["location"]["function"], "report_build")
         self.assertIsNone(diff["totals"]["allocations"]["b"])
+
+    def tracked(self, program, seconds=10):
+        """The pid of a tracked process of that name, as `memtrack list` has it."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            outcome = harness.run([harness.MEMTRACK, "list", "--format", "json"])
+            self.assertEqual(outcome.status, 0, outcome)
+            for process in json.loads(outcome.stdout)["processes"]:
+                if process["program"] == program and process["live_bytes"] > 0:
+                    return process["pid"]
+            time.sleep(0.05)
+        self.fail("%s is not listed" % program)
+
+    def test_snapshots_from_another_terminal_compare(self):
+        program = self.path("shapes_to_watch")
+        os.link(SHAPES, program) if os.stat(SHAPES).st_dev == os.stat(self.folder).st_dev \
+            else shutil.copy(SHAPES, program)
+        with subprocess.Popen([harness.MEMTRACK, "run", "-q", "--report=none", "-o",
+                               self.path("run.mtk"), program, "2500", "steady_leak", "churn"],
+                              start_new_session=True) as running:
+            pid = str(self.tracked(program))
+            for name, label in (("a.mtk", "before"), ("b.mtk", "after")):
+                outcome = harness.run([harness.MEMTRACK, "snapshot", pid, "-o", self.path(name),
+                                       "--label", label])
+                self.assertEqual(outcome.status, 0, outcome)
+                time.sleep(0.4)
+            self.assertEqual(self.refused("snapshot", pid, "-o", "a.mtk")[0], 125)
+            self.assertEqual(running.wait(30), 0)
+        diff = self.diff("a.mtk@label:before", "b.mtk")
+        leak = {site["location"]["function"]: site for site in diff["sites"]}["steady_leak"]
+        self.assertEqual(leak["status"], "grew")
+        self.assertGreater(leak["live_blocks"]["delta"], 20)
+        self.assertEqual(leak["live_bytes"]["delta"], 1000 * leak["live_blocks"]["delta"])
+        # The snapshot and the recording of the whole run speak of the same sites.
+        self.assertEqual(self.diff("b.mtk", "run.mtk")["matched"]["different_builds"], False)
+
+    def test_snapshot_refuses_what_is_not_tracked(self):
+        self.assertEqual(self.refused("snapshot", str(os.getpid()), "-o", "x.mtk")[0], 66)
+        self.assertEqual(self.refused("snapshot", "4194304", "-o", "x.mtk")[0], 66)
+        self.assertEqual(self.refused("snapshot", "me", "-o", "x.mtk")[0], 64)
+        self.assertEqual(self.refused("snapshot", str(os.getpid()))[0], 64)
+        self.assertFalse(os.path.exists(self.path("x.mtk")))
 
 
 if __name__ == "__main__":

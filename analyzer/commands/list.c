@@ -1,0 +1,135 @@
+#include "commands/list.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands/arguments.h"
+#include "commands/command.h"
+#include "commands/output.h"
+#include "recorder/arena_find.h"
+
+struct list {
+    bool is_json;
+    struct report_document *document;
+    struct report_table *table;
+    struct render_json json;
+};
+
+enum list_key { LIST_KEY_FORMAT = 256 };
+
+static const struct argp_option list_option_table[] = {
+    {"format", LIST_KEY_FORMAT, "FORMAT", 0, "text or json (default text)", 0},
+    {0},
+};
+
+static error_t list_parse(int key, char *value, struct argp_state *state)
+{
+    struct list *list = state->input;
+    switch (key) {
+    case LIST_KEY_FORMAT:
+        list->is_json = strcmp(value, "json") == 0;
+        return list->is_json || strcmp(value, "text") == 0
+                   ? 0
+                   : arguments_fail(state, "--format=%s: unknown, choose text or json", value);
+    case ARGP_KEY_ARG:
+        return arguments_fail(state, "list: \"%s\" is one argument too many, it takes none", value);
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* A process as the arena shows it now. */
+static int list_visit(void *context, pid_t pid, const struct arena_file *file, uint32_t index)
+{
+    struct list *list = context;
+    const struct arena_header *header = file->arena.header;
+    uint64_t offset = atomic_load_explicit(&header->process_offset[index], memory_order_acquire);
+    const struct arena_process *process = arena_at(&file->arena, offset, sizeof *process);
+    if (process == NULL) {
+        return 0;
+    }
+    uint64_t now_ns = arena_file_now_ns(file) + header->started_monotonic_ns;
+    uint64_t age_ns =
+        now_ns > process->started_monotonic_ns ? now_ns - process->started_monotonic_ns : 0;
+    int64_t live = atomic_load_explicit(&process->shared_live_bytes, memory_order_relaxed);
+    int64_t peak = atomic_load_explicit(&process->peak_bytes, memory_order_relaxed);
+    char program[ARENA_TEXT_BYTES];
+    memcpy(program, process->executable, sizeof program);
+    program[sizeof program - 1] = '\0';
+    if (list->is_json) {
+        struct report_tree *tree = &list->json.tree;
+        tree_object(tree, NULL);
+        tree_integer(tree, "pid", pid);
+        tree_text(tree, "program", program);
+        tree_number(tree, "seconds", (double)age_ns / 1e9);
+        tree_integer(tree, "live_bytes", live);
+        tree_integer(tree, "peak_bytes", peak);
+        tree_integer(tree, "recorder_pid", header->recorder_pid);
+        tree_end(tree);
+        return 0;
+    }
+    struct report_row *row = report_add_row(list->document, list->table);
+    report_set_text(row, 0, region_format(list->document->region, "%d", (int)pid));
+    report_set_number(row, 1, (double)age_ns / 1e9);
+    report_set_integer(row, 2, live);
+    report_set_integer(row, 3, peak);
+    report_set_text(row, 4, region_copy_text(list->document->region, program));
+    return 0;
+}
+
+static void list_print_text(struct list *list)
+{
+    static const struct report_column columns[] = {{"pid", "pid", REPORT_TEXT},
+                                                   {"since", "seconds", REPORT_SECONDS},
+                                                   {"live", "live_bytes", REPORT_BYTES},
+                                                   {"peak", "peak_bytes", REPORT_BYTES},
+                                                   {"program", "program", REPORT_TEXT}};
+    list->document = report_document_new();
+    list->table = report_add_table(list->document, columns, 5);
+    (void)arena_find_each(list_visit, list);
+    if (list->table->row_count > 0) {
+        struct render_options look = output_render_options(stdout, OUTPUT_COLOR_AUTO, true);
+        render_text(stdout, list->document, &look);
+    } else {
+        fputs("memtrack: no process of yours is tracked: `memtrack PROGRAM` starts one\n", stderr);
+    }
+    report_document_free(list->document);
+}
+
+static void list_print_json(struct list *list)
+{
+    render_json_init(&list->json, stdout);
+    tree_object(&list->json.tree, NULL);
+    tree_integer(&list->json.tree, "schema", 1);
+    tree_array(&list->json.tree, "processes");
+    (void)arena_find_each(list_visit, list);
+    tree_end(&list->json.tree);
+    tree_end(&list->json.tree);
+    render_json_finish(&list->json);
+}
+
+int command_list(int argc, char **argv)
+{
+    static const struct argp parser = {
+        .options = list_option_table,
+        .parser = list_parse,
+        .doc = "Lists the tracked processes of this user: those that `memtrack snapshot PID` "
+               "reaches.",
+    };
+    struct list list = {0};
+    struct mt_error error = {0};
+    struct output output;
+    int code = arguments_parse(&parser, argc, argv, &list, &error);
+    if (code != 0) {
+        return code > 0 ? MT_STATUS_OK : command_fail(&error);
+    }
+    if (output_open(&output, NULL, NULL, &error) != 0) {
+        return command_fail(&error);
+    }
+    if (list.is_json) {
+        list_print_json(&list);
+    } else {
+        list_print_text(&list);
+    }
+    return output_close(&output, &error) != 0 ? command_fail(&error) : MT_STATUS_OK;
+}

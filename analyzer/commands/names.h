@@ -1,0 +1,18 @@
+/*
+ * commands/names.h - puts names to a recording's addresses, once it is written.
+ *
+ * Context: analyzer. Memory: none kept. Threads: one.
+ */
+#ifndef MEMTRACK_COMMANDS_NAMES_H
+#define MEMTRACK_COMMANDS_NAMES_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "foundation/error.h"
+
+/* Resolves what no symbolizer looked at yet and finishes the recording. pid: whose perf map
+ * names compiled code, 0: nobody's. A failure costs names, nothing else. */
+int names_resolve(const char *recording, pid_t pid, bool is_complete, struct mt_error *error);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * recorder/snapshot_file.h - a recording of one moment, taken of a process that runs, or of
+ * the arena that a process left behind.
+ *
+ * Copies counters out of the shared memory; the process is neither stopped nor asked.
+ *
+ * Context: commands. Memory: counters of the sites, for as long as it takes.
+ */
+#ifndef MEMTRACK_RECORDER_SNAPSHOT_FILE_H
+#define MEMTRACK_RECORDER_SNAPSHOT_FILE_H
+
+#include <stdbool.h>
+
+#include "recorder/arena_file.h"
+
+struct snapshot_file_options {
+    const char *output;
+    const char *label; /* NULL: none */
+    const char *cause; /* "request" */
+    bool overwrite;
+    int64_t only; /* index of a process in the arena, -1: all */
+};
+
+/* Writes the recording, complete but for names. Returns 0, or a negative errno and *error;
+ * then nothing is left at `output` that was not there before. */
+int snapshot_file_write(const struct arena_file *file, const struct snapshot_file_options *options,
+                        struct mt_error *error);
+
+#endif
