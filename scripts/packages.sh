@@ -15,7 +15,7 @@ packages_of_group() {
     case "$1" in
     build)
         echo cmake ninja-build make gcc g++ pkg-config libc6-dev \
-            libsqlite3-dev libdw-dev libelf-dev zlib1g-dev libzstd-dev libjemalloc-dev \
+            libsqlite3-dev libdw-dev libelf-dev zlib1g-dev libzstd-dev libdeflate-dev libjemalloc-dev \
             libunwind-dev libiberty-dev libcmocka-dev
         ;;
     page)

@@ -1,6 +1,7 @@
 #include "symbolize/elf_expand.h"
 
 #include <gelf.h>
+#include <libdeflate.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +19,26 @@ static bool is_debug_section(Elf *elf, size_t names, const GElf_Shdr *header, co
            && (strncmp(*name, ".debug_", 7) == 0 || strncmp(*name, ".gnu_debugaltlink", 17) == 0);
 }
 
-static bool is_zstd(Elf_Scn *section, const GElf_Shdr *header, GElf_Chdr *compression)
+/* Locations of variables, macros and indexes by name: nothing asks for them. */
+static bool is_unused(const char *name)
+{
+    static const char *const unused[] = {".debug_loc",      ".debug_loclists", ".debug_macro",
+                                         ".debug_macinfo",  ".debug_pubnames", ".debug_pubtypes",
+                                         ".debug_gnu_pubnames", ".debug_gnu_pubtypes",
+                                         ".debug_names",    ".debug_frame"};
+    for (size_t i = 0; i < sizeof unused / sizeof *unused; i++) {
+        if (strcmp(name, unused[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_compressed(Elf_Scn *section, const GElf_Shdr *header, GElf_Chdr *compression)
 {
     return (header->sh_flags & SHF_COMPRESSED) != 0 && gelf_getchdr(section, compression) != NULL
-           && compression->ch_type == COMPRESSION_ZSTD;
+           && (compression->ch_type == COMPRESSION_ZSTD
+               || compression->ch_type == ELFCOMPRESS_ZLIB);
 }
 
 bool elf_expand_is_needed(Elf *elf)
@@ -36,11 +53,33 @@ bool elf_expand_is_needed(Elf *elf)
         GElf_Chdr compression;
         const char *name;
         if (gelf_getshdr(section, &header) != NULL && is_debug_section(elf, names, &header, &name)
-            && is_zstd(section, &header, &compression)) {
+            && is_compressed(section, &header, &compression)) {
             return true;
         }
     }
     return false;
+}
+
+static bool unpack_zstd(const char *packed, size_t packed_bytes, void *to, size_t bytes)
+{
+    unsigned long long frame_bytes = ZSTD_getFrameContentSize(packed, packed_bytes);
+    if (frame_bytes != ZSTD_CONTENTSIZE_UNKNOWN && frame_bytes > bytes) {
+        return false;
+    }
+    size_t unpacked = ZSTD_decompress(to, bytes, packed, packed_bytes);
+    return !ZSTD_isError(unpacked) && unpacked == bytes;
+}
+
+static bool unpack_zlib(const char *packed, size_t packed_bytes, void *to, size_t bytes)
+{
+    struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
+    size_t unpacked = 0;
+    bool is_sound = decompressor != NULL
+                    && libdeflate_zlib_decompress(decompressor, packed, packed_bytes, to, bytes,
+                                                  &unpacked)
+                           == LIBDEFLATE_SUCCESS;
+    libdeflate_free_decompressor(decompressor);
+    return is_sound && unpacked == bytes;
 }
 
 /* Fills in the bytes; *owned gets what must be freed after use. */
@@ -49,7 +88,7 @@ static bool section_expand(Elf *elf, Elf_Scn *section, const GElf_Shdr *header,
 {
     GElf_Chdr compression;
     *owned = NULL;
-    if (!is_zstd(section, header, &compression)) {
+    if (!is_compressed(section, header, &compression)) {
         if ((header->sh_flags & SHF_COMPRESSED) != 0 && elf_compress(section, 0, 0) < 0) {
             return false;
         }
@@ -65,18 +104,15 @@ static bool section_expand(Elf *elf, Elf_Scn *section, const GElf_Shdr *header,
     }
     const char *packed = (const char *)data->d_buf + header_bytes;
     size_t packed_bytes = data->d_size - header_bytes;
-    unsigned long long frame_bytes = ZSTD_getFrameContentSize(packed, packed_bytes);
-    if (frame_bytes != ZSTD_CONTENTSIZE_UNKNOWN && frame_bytes > compression.ch_size) {
-        return false;
-    }
     *owned = malloc(compression.ch_size + 1);
     if (*owned == NULL) {
         return false;
     }
-    size_t unpacked = ZSTD_decompress(*owned, compression.ch_size, packed, packed_bytes);
     out->bytes = *owned;
-    out->size = unpacked;
-    return !ZSTD_isError(unpacked) && unpacked == compression.ch_size;
+    out->size = compression.ch_size;
+    return compression.ch_type == COMPRESSION_ZSTD
+               ? unpack_zstd(packed, packed_bytes, *owned, out->size)
+               : unpack_zlib(packed, packed_bytes, *owned, out->size);
 }
 
 void *elf_expand(Elf *elf, size_t *size)
@@ -91,7 +127,7 @@ void *elf_expand(Elf *elf, size_t *size)
         GElf_Shdr header;
         struct elf_expand_section *out = &sections[count];
         if (gelf_getshdr(section, &header) == NULL
-            || !is_debug_section(elf, names, &header, &out->name)) {
+            || !is_debug_section(elf, names, &header, &out->name) || is_unused(out->name)) {
             continue;
         }
         is_sound = section_expand(elf, section, &header, out, &owned[count]);

@@ -1,9 +1,12 @@
 /*
- * symbolize/elf_expand.h - debug sections that are compressed with zstd, readable again.
+ * symbolize/elf_expand.h - compressed debug sections, readable again.
  *
- * libelf before 0.189 knows zlib alone, and libdw then takes the file for one without
- * debug information. The debug sections are copied, decompressed, into an ELF file in
- * memory that libelf reads like any other.
+ * libelf before 0.189 knows zlib alone, and libdw takes a file with zstd for one without
+ * debug information. With zlib, libelf would decompress a file's sections once for each
+ * thread's handle, those that nobody asks for too, and at a third of libdeflate's speed:
+ * for the C library's debug file that was most of what a small run cost. So the debug
+ * sections are copied, decompressed once, into an ELF file in memory that libelf reads
+ * like any other.
  * Source: ELF gABI, "Compressed Sections" (ELFCOMPRESS_ZSTD = 2).
  *
  * Context: analyzer, recorder.   Memory: the caller's.   Threads: any, one per Elf.
@@ -15,7 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Whether a debug section is compressed in a way that libelf does not know. */
+/* Whether a debug section is compressed in a way that is better undone here. */
 bool elf_expand_is_needed(Elf *elf);
 
 /* An ELF file of elf's debug sections and symbol table's absence, in memory that the
