@@ -189,7 +189,10 @@ static const char *results_write(struct scan *scan, const struct scan_request *r
 {
     struct findings *findings = &scan->findings;
     struct arena_census *census = request->census;
-    uint64_t sites_bytes = findings->site_count * sizeof(struct arena_census_site);
+    /* What an offset leads to is aligned to a line. */
+    uint64_t sites_bytes = (findings->site_count * sizeof(struct arena_census_site)
+                            + ARENA_CACHE_LINE - 1)
+                           & ~(uint64_t)(ARENA_CACHE_LINE - 1);
     uint64_t edges_bytes = findings->edge_count * sizeof(struct arena_census_edge);
     char *space = space_get(request, sites_bytes + edges_bytes + 8);
     if (space == NULL) {
