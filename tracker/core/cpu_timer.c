@@ -175,6 +175,17 @@ static struct thread *forked_child_enter(void)
     return thread;
 }
 
+/* Registering a process needs more stack than the rest of the handler. */
+#define REGISTRATION_STACK_BYTES 65536u
+
+static bool is_on_small_stack(const ucontext_t *context)
+{
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t low = (uintptr_t)context->uc_stack.ss_sp;
+    return context->uc_stack.ss_size < REGISTRATION_STACK_BYTES
+           && here - low < context->uc_stack.ss_size;
+}
+
 static void handle(int signal, siginfo_t *info, void *context_pointer)
 {
     if (info->si_code != SI_TIMER || info->si_value.sival_ptr != &cpu_timer_cookie) {
@@ -196,6 +207,10 @@ static void handle(int signal, siginfo_t *info, void *context_pointer)
     }
     struct thread *thread = thread_self;
     if (process_hot.is_tracking == 0 || thread == NULL) {
+        if (is_on_small_stack(context)) {
+            cpu_mark.taken -= samples + late; /* is due still: cpu_timer_settle() */
+            return;
+        }
         thread = forked_child_enter();
         if (thread == NULL) {
             count_lost(NULL, samples + late);
