@@ -557,30 +557,25 @@ __attribute__((noinline)) static void generation_follow(struct capture_thread *t
     thread->generation = generation;
 }
 
-uint32_t capture_stack(struct capture_thread *thread, const struct capture_origin *origin)
+/* The capture that is going on, where the memo's first entry did not answer it: it read
+ * `turn`. Begins once more where the modules changed meanwhile. */
+__attribute__((noinline)) static uint32_t capture_onwards(struct capture_thread *thread,
+                                                          const struct capture_origin *origin,
+                                                          uintptr_t turn)
 {
-    if (UNLIKELY(thread->busy_cfa != 0)) {
-        return nested_capture(thread, origin);
-    }
-    /* A handler that captures between these two leaves its own pc behind. */
-    do {
-        thread->busy_pc = origin->pc;
-        thread->busy_cfa = origin->cfa;
-    } while (UNLIKELY(thread->busy_pc != origin->pc));
-    signal_fence();
+    uint32_t sequence = thread->sequence;
     uint32_t id = 0;
-    uint32_t sequence = 0;
     for (unsigned attempt = 0; attempt < 2; attempt++) {
         if (UNLIKELY(thread->generation
                      != atomic_load_explicit(&capture.generation, memory_order_relaxed))) {
             generation_follow(thread);
+            sequence = thread->sequence;
+            turn = 0;
         }
-        sequence = thread->sequence + 1;
-        thread->sequence = sequence;
-        signal_fence();
         struct stack_memo_entry *entry = NULL;
+        id = 0;
         if (stack_memo_is_on(&thread->memo, sequence)) {
-            id = stack_memo_find(&thread->memo, origin, &entry);
+            id = stack_memo_search(&thread->memo, origin, turn, &entry);
         }
         if (id == 0) {
             id = incremental_capture(thread, origin, entry);
@@ -598,6 +593,35 @@ uint32_t capture_stack(struct capture_thread *thread, const struct capture_origi
     signal_fence();
     thread->busy_cfa = 0;
     return id;
+}
+
+uint32_t capture_stack(struct capture_thread *thread, const struct capture_origin *origin)
+{
+    if (UNLIKELY(thread->busy_cfa != 0)) {
+        return nested_capture(thread, origin);
+    }
+    /* A handler that captures between these two leaves its own pc behind. */
+    do {
+        thread->busy_pc = origin->pc;
+        thread->busy_cfa = origin->cfa;
+    } while (UNLIKELY(thread->busy_pc != origin->pc));
+    signal_fence();
+    uint32_t sequence = thread->sequence + 1;
+    uintptr_t turn = 0;
+    thread->sequence = sequence;
+    signal_fence();
+    if (LIKELY(thread->generation
+               == atomic_load_explicit(&capture.generation, memory_order_relaxed))
+        && LIKELY(stack_memo_is_on(&thread->memo, sequence))) {
+        struct stack_memo_entry *entry = stack_memo_slot(&thread->memo, origin, 0);
+        uint32_t id = stack_memo_verify(entry, origin, &turn);
+        signal_fence();
+        if (LIKELY(id != 0 && thread->sequence == sequence)) {
+            thread->busy_cfa = 0;
+            return id;
+        }
+    }
+    return capture_onwards(thread, origin, turn);
 }
 
 /* A jump through a table (`jmp *table(%rip)`), where the caller's state is that at entry:

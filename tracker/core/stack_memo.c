@@ -25,6 +25,18 @@ void stack_memo_clear(struct stack_memo *memo)
     }
 }
 
+uint32_t stack_memo_search(const struct stack_memo *memo, const struct capture_origin *origin,
+                           uintptr_t turn, struct stack_memo_entry **entry)
+{
+    uint32_t id = 0;
+    *entry = stack_memo_slot(memo, origin, 0);
+    for (unsigned way = 1; way < STACK_MEMO_WAYS && turn != 0 && id == 0; way++) {
+        *entry = stack_memo_slot(memo, origin, turn);
+        id = stack_memo_verify(*entry, origin, &turn);
+    }
+    return id;
+}
+
 static bool memo_grow(struct stack_memo *memo)
 {
     uint32_t log2 = 64 - memo->shift;

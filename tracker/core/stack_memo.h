@@ -79,41 +79,46 @@ static inline struct stack_memo_entry *stack_memo_slot(const struct stack_memo *
     return &memo->entries[(key * UINT64_C(0x9e3779b97f4a7c15)) >> memo->shift];
 }
 
-/* Returns the id of the stack, or 0 for a miss; then *entry is where to store it. */
-UNWIND_READS_STACKS static inline uint32_t stack_memo_find(const struct stack_memo *memo,
-                                                           const struct capture_origin *origin,
-                                                           struct stack_memo_entry **entry)
+/* Returns the id of the stack if all of the entry's words are unchanged, else 0. *turn is
+ * the first one that is not, as it is now; 0 where the entry is about another origin. */
+UNWIND_READS_STACKS static inline uint32_t stack_memo_verify(const struct stack_memo_entry *entry,
+                                                             const struct capture_origin *origin,
+                                                             uintptr_t *turn)
 {
-    uintptr_t turn = 0;
-    for (unsigned way = 0; way < STACK_MEMO_WAYS; way++) {
-        struct stack_memo_entry *candidate = stack_memo_slot(memo, origin, turn);
-        *entry = candidate;
-        if (candidate->pc != origin->pc || candidate->cfa != origin->cfa
-            || (candidate->needs_rbp && candidate->bp != origin->rbp)) {
-            return 0;
-        }
-        const uint64_t *word = candidate->words;
-        const uint64_t *end = word + candidate->word_count;
-        do {
-            /* In order: a place is read once all that it was found by has proved unchanged.
-             * Whole blocks, so that the end of the loop is easy to predict. */
-            for (unsigned i = 0; i < STACK_MEMO_BLOCK_WORDS; i++) {
-                turn = unwind_load(origin->cfa + (word[i] & 0xffff) * 8);
-                if (__builtin_expect(turn != word[i] >> 16, 0)) {
-                    goto differs;
-                }
-            }
-            word += STACK_MEMO_BLOCK_WORDS;
-        } while (word < end);
-        return candidate->id;
-    differs:;
+    uintptr_t cfa = origin->cfa;
+    *turn = 0;
+    if (__builtin_expect(entry->pc != origin->pc || entry->cfa != cfa
+                             || (entry->needs_rbp && entry->bp != origin->rbp), 0)) {
+        return 0;
     }
-    return 0;
+    const uint64_t *word = entry->words;
+    const uint64_t *end = word + entry->word_count;
+    do {
+        /* In order: a place is read once all that it was found by has proved unchanged.
+         * Whole blocks, so that the end of the loop is easy to predict. */
+#pragma GCC unroll 4
+        for (unsigned i = 0; i < STACK_MEMO_BLOCK_WORDS; i++) {
+            uintptr_t now = unwind_load(cfa + (word[i] & 0xffff) * 8);
+            if (__builtin_expect(now != word[i] >> 16, 0)) {
+                *turn = now;
+                return 0;
+            }
+        }
+        word += STACK_MEMO_BLOCK_WORDS;
+    } while (word < end);
+    return entry->id;
 }
 
 /*
+ * Goes on after the first entry, that of turn 0, did not hold and left *turn. Returns the
+ * id of the stack, or 0 for a miss; then *entry is where to store it.
+ */
+uint32_t stack_memo_search(const struct stack_memo *memo, const struct capture_origin *origin,
+                           uintptr_t turn, struct stack_memo_entry **entry);
+
+/*
  * Stores the stack that is on top of `stack`, whose words are words[low ...), as `id` in
- * *entry, which stack_memo_find() left. Called for each miss: decides whether the memo
+ * *entry, which stack_memo_search() left. Called for each miss: decides whether the memo
  * grows or goes off, and then does not store.
  */
 void stack_memo_store(struct stack_memo *memo, struct stack_memo_entry *entry,

@@ -457,6 +457,26 @@ static void arena_make(void)
     oracle.process = arena_at(&oracle.arena, process, sizeof(struct arena_process));
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a;
+    uint64_t right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* The median of what timing nothing takes. */
+static uint64_t timer_cost(void)
+{
+    enum { COUNT = 2001 };
+    uint64_t taken[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        uint64_t start = cycles();
+        taken[i] = cycles() - start;
+    }
+    qsort(taken, COUNT, sizeof *taken, compare_numbers);
+    return taken[COUNT / 2];
+}
+
 __attribute__((constructor)) static void oracle_start(void)
 {
     const char *mode = getenv("ORACLE_MODE");
@@ -479,12 +499,7 @@ __attribute__((constructor)) static void oracle_start(void)
     if (capture_start(&oracle.arena, oracle.image, oracle.process) != 0) {
         abort();
     }
-    oracle.timer_cycles = UINT64_MAX;
-    for (int i = 0; i < 10000; i++) {
-        uint64_t start = cycles();
-        uint64_t taken = cycles() - start;
-        oracle.timer_cycles = taken < oracle.timer_cycles ? taken : oracle.timer_cycles;
-    }
+    oracle.timer_cycles = timer_cost();
     oracle.is_ready = true;
 }
 
