@@ -1,5 +1,6 @@
 #include "commands/command.h"
 
+#include "commands/check.h"
 #include "commands/cpu.h"
 #include "commands/diff.h"
 #include "commands/leaks.h"
@@ -29,6 +30,8 @@ const struct command command_table[] = {
     {"snapshot", "PID -o FILE", "a snapshot of a tracked process now, without stopping it",
      command_snapshot},
     {"list", "", "tracked processes of this user", command_list},
+    {"check", "[LIMITS] [--] PROGRAM [ARG...] | FILE", "leak gate: run, then pass or fail",
+     command_check},
     {NULL, NULL, NULL, NULL},
 };
 

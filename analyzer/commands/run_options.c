@@ -8,8 +8,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "commands/command.h"
 #include "commands/quantity.h"
 #include "core/capture.h"
+
+#define LIST_OF_RECORDING \
+    "      --snapshot-every TIME  500ms, 10s, 5m (default: 1s at first, then ever less often)\n" \
+    "      --sample BYTES       record one allocation per BYTES allocated on average\n" \
+    "      --cpu HZ, --no-cpu   CPU samples a second (default 99), or none\n" \
+    "      --cpu-clock=cpu|wall sample while the program computes, or also while it waits,\n" \
+    "                           which interrupts system calls (default cpu)\n" \
+    "      --depth N            frames kept of each stack (default 128)\n" \
+    "      --follow=all|none|fork  which children to record (default all)\n" \
+    "      --allocator=default|jemalloc|PATH  run the program on this allocator\n" \
+    "      --leaks=full|counts|off  the leak scan at exit (default full)\n" \
+    "      --mmap               count the program's own anonymous mappings too\n"
+
+const char run_options_list[] = LIST_OF_RECORDING;
 
 const char run_options_help[] =
     "usage: memtrack [run] [OPTIONS] [--] PROGRAM [ARG...]\n"
@@ -19,16 +34,7 @@ const char run_options_help[] =
     "  -o, --output FILE        the recording (default memtrack.%e.%p.mtk); %p is the pid,\n"
     "                           %e the program, %h the host\n"
     "  -f, --force              replace an output that exists\n"
-    "      --snapshot-every TIME  500ms, 10s, 5m (default: 1s at first, then ever less often)\n"
-    "      --sample BYTES       record one allocation per BYTES allocated on average\n"
-    "      --cpu HZ, --no-cpu   CPU samples a second (default 99), or none\n"
-    "      --cpu-clock=cpu|wall sample while the program computes, or also while it waits,\n"
-    "                           which interrupts system calls (default cpu)\n"
-    "      --depth N            frames kept of each stack (default 128)\n"
-    "      --follow=all|none|fork  which children to record (default all)\n"
-    "      --allocator=default|jemalloc|PATH  run the program on this allocator\n"
-    "      --leaks=full|counts|off  the leak scan at exit (default full)\n"
-    "      --mmap               count the program's own anonymous mappings too\n"
+    LIST_OF_RECORDING
     "      --suppressions FILE  known leaks, in LSan's or Valgrind's syntax; repeatable\n"
     "      --report=text|none   what to print at the end (default text)\n"
     "      --top N              sites in the report (default 10)\n"
@@ -301,38 +307,71 @@ static int report_option(int option, const char *value, struct run_options *opti
     }
 }
 
+/* All long options: run's, then the extension's. */
+#define OPTIONS_MAX 96
+struct option_table {
+    struct option options[OPTIONS_MAX];
+    const char *names[OPTIONS_MAX];
+    size_t count;
+};
+
+static void table_add(struct option_table *table, const struct option *options)
+{
+    for (; options != NULL && options->name != NULL && table->count < OPTIONS_MAX - 1; options++) {
+        table->names[table->count] = options->name;
+        table->options[table->count++] = *options;
+    }
+}
+
 /* getopt has met something that is no option of ours, or one without its value. */
-static int refuse_option(int argc, char **argv, int position, int found, struct mt_error *error)
+static int refuse_option(int argc, char **argv, int position, int found,
+                         const struct option_table *table, const char *name, struct mt_error *error)
 {
     const char *text = position > 0 && position < argc ? argv[position] : "";
     char letter[3] = {'-', (char)optopt, '\0'};
     bool is_short = text[0] != '-' || text[1] != '-';
-    return mt_error_set(error, -EINVAL, MT_STATUS_USAGE, "%s: %s: memtrack --help lists the options",
-                        is_short ? letter : text,
-                        found == ':' ? "needs a value" : "is no option of run, or not used so");
+    if (found == ':') {
+        return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
+                            "%s: needs a value: memtrack %s --help lists the options",
+                            is_short ? letter : text, name);
+    }
+    char word[64];
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(text + (is_short ? 0 : 2), "="),
+             text + (is_short ? 0 : 2));
+    const char *guess = is_short ? NULL : command_guess(word, table->names, table->count);
+    if (guess != NULL && strcmp(guess, word) != 0) {
+        return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
+                            "%s: unknown option --%s, did you mean --%s?", name, word, guess);
+    }
+    return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
+                        "%s: is no option of %s, or not used so: memtrack %s --help lists the"
+                        " options",
+                        is_short ? letter : text, name, name);
 }
 
-int run_options_parse(int argc, char **argv, struct run_options *options, struct mt_error *error)
+static int parse_options(int argc, char **argv, const struct run_options_extension *extension,
+                         struct run_options *options, struct mt_error *error)
 {
-    *options = (struct run_options){
-        .prints_report = true,
-        .top = 10,
-        .recorder = {.config = {.depth_max = 128, .cpu_hz = 99, .leaks = 2},
-                     .allocator_name = "default"}};
-    options->recorder.suppressions = options->suppressions;
+    static struct option_table table;
+    const char *name = extension != NULL ? extension->command : "run";
+    table = (struct option_table){.count = 0};
+    table_add(&table, run_long_options);
+    table_add(&table, extension != NULL ? extension->options : NULL);
     optind = 0; /* also resets what an earlier command line left */
     for (;;) {
         int position = optind == 0 ? 1 : optind;
-        int found = getopt_long(argc, argv, "+:o:fqvh", run_long_options, NULL);
-        if (found == -1) {
-            break;
-        }
+        int found = getopt_long(argc, argv, "+:o:fqvh", table.options, NULL);
         int code;
+        if (found == -1) {
+            return 0;
+        }
         if (found == '?' || found == ':') {
-            code = refuse_option(argc, argv, position, found, error);
+            code = refuse_option(argc, argv, position, found, &table, name, error);
         } else if (found == 'h') {
             options->wants_help = true;
             return 0;
+        } else if (found >= RUN_OPTION_OWN) {
+            code = extension->parse(extension->context, found, optarg, error);
         } else if (found >= RUN_OPTION_SNAPSHOT_EVERY && found <= RUN_OPTION_SUPPRESSIONS) {
             code = record_option(found, optarg, options, error);
         } else {
@@ -342,10 +381,28 @@ int run_options_parse(int argc, char **argv, struct run_options *options, struct
             return code;
         }
     }
-    if (optind >= argc) {
-        return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
-                            "no program was named: memtrack [OPTIONS] PROGRAM [ARG...]");
+}
+
+int run_options_parse(int argc, char **argv, const struct run_options_extension *extension,
+                      struct run_options *options, struct mt_error *error)
+{
+    *options = (struct run_options){
+        .prints_report = true,
+        .top = 10,
+        .recorder = {.config = {.depth_max = 128, .cpu_hz = 99, .leaks = 2},
+                     .allocator_name = "default"}};
+    options->recorder.suppressions = options->suppressions;
+    int code = parse_options(argc, argv, extension, options, error);
+    if (code != 0 || options->wants_help) {
+        return code;
     }
+    if (optind >= argc) {
+        return extension != NULL
+                   ? mt_error_set(error, -EINVAL, MT_STATUS_USAGE, "%s", extension->operand)
+                   : mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
+                                  "no program was named: memtrack [OPTIONS] PROGRAM [ARG...]");
+    }
+    options->is_after_dashes = optind > 1 && strcmp(argv[optind - 1], "--") == 0;
     options->recorder.arguments = argv + optind;
     return shim_find(options, error);
 }

@@ -6,6 +6,7 @@
 #ifndef MEMTRACK_COMMANDS_RUN_OPTIONS_H
 #define MEMTRACK_COMMANDS_RUN_OPTIONS_H
 
+#include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
 
@@ -28,11 +29,25 @@ struct run_options {
     bool is_verbose;
     enum run_color color;
     bool wants_help;
+    bool is_after_dashes; /* the program was named after "--" */
 };
 
-/* argv[0] is the command's name. Returns 0, or a negative errno and *error. */
-int run_options_parse(int argc, char **argv, struct run_options *options, struct mt_error *error);
+/* What a command that also runs a program adds to the options of run. */
+struct run_options_extension {
+    const char *command;          /* for messages */
+    const char *operand;          /* what is missing when nothing was named */
+    const struct option *options; /* values from RUN_OPTION_OWN on; ends with a NULL name */
+    int (*parse)(void *context, int option, const char *value, struct mt_error *error);
+    void *context;
+};
+#define RUN_OPTION_OWN 1024
 
-extern const char run_options_help[];
+/* argv[0] is the command's name. extension: NULL for run itself. Returns 0, or a negative errno
+ * and *error. */
+int run_options_parse(int argc, char **argv, const struct run_options_extension *extension,
+                      struct run_options *options, struct mt_error *error);
+
+extern const char run_options_help[]; /* of run */
+extern const char run_options_list[]; /* the lines of how a program is recorded */
 
 #endif
