@@ -112,8 +112,8 @@ static struct thread_layout thread_layout(void)
     size_t depth = capture.depth_max;
     size_t capacity = depth * KEPT_CAPACITY_FACTOR;
     layout.walked = pages_round(sizeof(struct capture_thread));
-    layout.frames = layout.walked
-                    + pages_round(depth * KEPT_WALK_FACTOR * sizeof(struct walked_frame));
+    layout.frames =
+        layout.walked + pages_round(depth * KEPT_WALK_FACTOR * sizeof(struct walked_frame));
     layout.words = layout.frames + pages_round(capacity * sizeof(struct kept_frame));
     /* A capture that was clobbered may go on adding to whatever count it finds. */
     size_t words = (capacity + depth * KEPT_WALK_FACTOR) * KEPT_WORDS_PER_FRAME;
@@ -156,8 +156,8 @@ static void thread_reset(struct capture_thread *thread)
 #define INTERN_AGAIN UINT32_MAX /* ids are below ARENA_STACKS_MAX */
 
 /* Interns frames[0..count), of which frames[unnoted..count) were part of another stack that
- * was interned: their modules and nodes are known. Returns its id, or INTERN_AGAIN when the modules turned out to have changed:
- * the frames may be wrong then. */
+ * was interned: their modules and nodes are known. Returns its id, or INTERN_AGAIN when the modules
+ * turned out to have changed: the frames may be wrong then. */
 static uint32_t stack_intern(struct capture_frame *frames, uint32_t count, uint32_t unnoted,
                              uint32_t flags)
 {
@@ -277,14 +277,13 @@ static void registers_at(const struct capture_origin *origin, struct unwind_regi
  * collected in memory mapped for the moment. */
 struct stateless_request {
     struct unwind_state state;
-    unwind_rule_t first_rule; /* of state.pc; UNWIND_NONE: to be looked up */
+    unwind_rule_t first_rule;            /* of state.pc; UNWIND_NONE: to be looked up */
     const struct capture_origin *origin; /* NULL: use *registers */
     const struct unwind_registers *registers;
     struct checkpoint *checkpoint;
 };
 
-__attribute__((noinline)) static uint32_t
-stateless_capture(const struct stateless_request *request)
+__attribute__((noinline)) static uint32_t stateless_capture(const struct stateless_request *request)
 {
     size_t bytes = pages_round(capture.depth_max * sizeof(struct capture_frame));
     struct walk walk = {.frames = raw_map_lazy(bytes), .checkpoint = request->checkpoint};
@@ -337,8 +336,8 @@ static enum unwind_outcome walked_again(struct capture_thread *thread, struct un
 {
     struct kept_stack *stack = &thread->stack;
     enum unwind_outcome outcome = UNWIND_STEPPED;
-    for (uint32_t i = high + 1; i-- > low && outcome_is_step(outcome)
-                                && stack->walked_count < stack->walked_max;) {
+    for (uint32_t i = high + 1;
+         i-- > low && outcome_is_step(outcome) && stack->walked_count < stack->walked_max;) {
         struct walked_frame *walked = &stack->walked[stack->walked_count++];
         walked->state = *state;
         walked->rule = stack->frames[i].rule;
@@ -370,9 +369,8 @@ static uint32_t frame_of_word(const struct kept_stack *stack, uint32_t top, uint
  */
 static uint32_t frames_verify(const struct kept_stack *stack, uint32_t top)
 {
-    uint32_t wanted = stack->walked_count < capture.depth_max
-                          ? capture.depth_max - stack->walked_count
-                          : 0;
+    uint32_t wanted =
+        stack->walked_count < capture.depth_max ? capture.depth_max - stack->walked_count : 0;
     uint32_t low = 0;
     uint32_t high = stack->frames[top].words_end;
     if (wanted <= top) {
@@ -559,9 +557,8 @@ __attribute__((noinline)) static void generation_follow(struct capture_thread *t
 
 /* The capture that is going on, where the memo's first entry did not answer it: it read
  * `turn`. Begins once more where the modules changed meanwhile. */
-__attribute__((noinline)) static uint32_t capture_onwards(struct capture_thread *thread,
-                                                          const struct capture_origin *origin,
-                                                          uintptr_t turn)
+__attribute__((noinline)) static uint32_t
+capture_onwards(struct capture_thread *thread, const struct capture_origin *origin, uintptr_t turn)
 {
     uint32_t sequence = thread->sequence;
     uint32_t id = 0;

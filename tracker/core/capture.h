@@ -25,12 +25,12 @@ struct capture_origin {
 
 /* Fills in the origin for the function that this is expanded in. That function must
  * be compiled with -fno-omit-frame-pointer and must be the exported hook itself. */
-#define CAPTURE_ORIGIN_HERE(origin)                                                     \
-    do {                                                                                \
-        const uintptr_t *capture_frame = (const uintptr_t *)__builtin_frame_address(0); \
-        (origin).rbp = capture_frame[0];                                                \
-        (origin).pc = capture_frame[1];                                                 \
-        (origin).cfa = (uintptr_t)(capture_frame + 2);                                  \
+#define CAPTURE_ORIGIN_HERE(origin)                                                                \
+    do {                                                                                           \
+        const uintptr_t *capture_frame = (const uintptr_t *)__builtin_frame_address(0);            \
+        (origin).rbp = capture_frame[0];                                                           \
+        (origin).pc = capture_frame[1];                                                            \
+        (origin).cfa = (uintptr_t)(capture_frame + 2);                                             \
     } while (0)
 
 /* A frame of a capture: what the stack table interns. `hash` is cumulative over this
@@ -49,7 +49,8 @@ size_t capture_thread_bytes(void);
 
 /* Once per process image, before any capture; `image` is where stacks are interned.
  * After a fork the child keeps everything. Returns 0 or a negative errno. */
-int capture_start(const struct arena *arena, struct arena_image *image, struct arena_process *process);
+int capture_start(const struct arena *arena, struct arena_image *image,
+                  struct arena_process *process);
 
 /* Modules may have been unloaded or replaced: call after each dlclose that succeeded.
  * Rules and kept stacks are forgotten. Any thread; takes the loader's lock, so not from a

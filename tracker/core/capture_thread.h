@@ -27,7 +27,7 @@ struct capture_thread {
      * clobbered (its handler switched to another coroutine, which captured). */
     volatile uint32_t sequence;
     uint32_t generation;
-    uint32_t walks;     /* captures that the memo did not answer */
+    uint32_t walks; /* captures that the memo did not answer */
     struct stack_memo memo;
     struct capture_frame *interned; /* scratch for a new stack */
     struct kept_stack stack;

@@ -24,13 +24,13 @@ enum { EH_RBX = 3, EH_RBP = 6, EH_RSP = 7, EH_R12 = 12, EH_R15 = 15, EH_RETURN =
 #define EH_REGISTERS 17u
 
 enum eh_rule_kind {
-    EH_SAME = 0,          /* unchanged */
-    EH_UNDEFINED,         /* lost */
-    EH_OFFSET,            /* saved at CFA + offset */
-    EH_VALUE_OFFSET,      /* is CFA + offset */
-    EH_REGISTER,          /* in register `offset`; as the CFA's rule: see eh_row */
-    EH_EXPRESSION,        /* saved at what the expression yields */
-    EH_VALUE_EXPRESSION   /* is what the expression yields */
+    EH_SAME = 0,        /* unchanged */
+    EH_UNDEFINED,       /* lost */
+    EH_OFFSET,          /* saved at CFA + offset */
+    EH_VALUE_OFFSET,    /* is CFA + offset */
+    EH_REGISTER,        /* in register `offset`; as the CFA's rule: see eh_row */
+    EH_EXPRESSION,      /* saved at what the expression yields */
+    EH_VALUE_EXPRESSION /* is what the expression yields */
 };
 
 /* Expressions are byte ranges [base + offset, ... ) that start with their own length (ULEB128). */

@@ -76,7 +76,8 @@ static bool memo_judge(struct stack_memo *memo, uint32_t capture_number)
 }
 
 /* Packs the words; returns their number, or 0 where one does not fit. */
-static uint32_t words_pack(uint64_t *to, const struct kept_word *from, uint32_t count, uintptr_t cfa)
+static uint32_t words_pack(uint64_t *to, const struct kept_word *from, uint32_t count,
+                           uintptr_t cfa)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint64_t place = (from[-(ptrdiff_t)i].address - cfa) / 8;

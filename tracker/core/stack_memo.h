@@ -54,7 +54,7 @@ _Static_assert(STACK_MEMO_WORDS % STACK_MEMO_BLOCK_WORDS == 0, "whole blocks");
 
 struct stack_memo {
     struct stack_memo_entry *entries;
-    uint32_t from; /* the capture number from which it is on */
+    uint32_t from;  /* the capture number from which it is on */
     uint32_t shift; /* 64 - log2 of the entries in use */
     uint32_t misses;
     uint32_t window; /* capture number when the counting of misses began */
@@ -71,9 +71,8 @@ static inline bool stack_memo_is_on(const struct stack_memo *memo, uint32_t capt
 void stack_memo_clear(struct stack_memo *memo);
 
 /* `turn` is 0, or the value that another entry of this origin did not expect. */
-static inline struct stack_memo_entry *stack_memo_slot(const struct stack_memo *memo,
-                                                       const struct capture_origin *origin,
-                                                       uintptr_t turn)
+static inline struct stack_memo_entry *
+stack_memo_slot(const struct stack_memo *memo, const struct capture_origin *origin, uintptr_t turn)
 {
     uint64_t key = (origin->pc ^ (origin->cfa << 7)) + turn * UINT64_C(0xff51afd7ed558ccd);
     return &memo->entries[(key * UINT64_C(0x9e3779b97f4a7c15)) >> memo->shift];
@@ -88,7 +87,8 @@ UNWIND_READS_STACKS static inline uint32_t stack_memo_verify(const struct stack_
     uintptr_t cfa = origin->cfa;
     *turn = 0;
     if (__builtin_expect(entry->pc != origin->pc || entry->cfa != cfa
-                             || (entry->needs_rbp && entry->bp != origin->rbp), 0)) {
+                             || (entry->needs_rbp && entry->bp != origin->rbp),
+                         0)) {
         return 0;
     }
     const uint64_t *word = entry->words;

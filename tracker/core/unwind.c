@@ -62,14 +62,12 @@ unwind_guess(struct unwind_state *state, unwind_rule_t *rule, struct unwind_page
         || unwind_load(bp + 8) == 0) {
         return UNWIND_UNREADABLE;
     }
-    *state = (struct unwind_state){
-        .pc = unwind_load(bp + 8), .sp = bp + 16, .bp = unwind_load(bp)};
+    *state = (struct unwind_state){.pc = unwind_load(bp + 8), .sp = bp + 16, .bp = unwind_load(bp)};
     return UNWIND_GUESSED;
 }
 
-UNWIND_READS_STACKS static enum unwind_outcome step_realigned(struct unwind_state *state,
-                                                              unwind_rule_t rule,
-                                                              struct unwind_pages *pages)
+UNWIND_READS_STACKS static enum unwind_outcome
+step_realigned(struct unwind_state *state, unwind_rule_t rule, struct unwind_pages *pages)
 {
     uintptr_t slot = state->bp + (uintptr_t)unwind_rule_cfa_offset(rule);
     if (!unwind_readable(pages, slot) || !unwind_readable(pages, state->bp)) {

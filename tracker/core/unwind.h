@@ -32,11 +32,11 @@ struct unwind_pages {
 };
 
 enum unwind_outcome {
-    UNWIND_STEPPED,         /* *state is the caller's */
-    UNWIND_GUESSED,         /* the same, by the frame pointer, without unwind information */
-    UNWIND_ENDED,           /* this was the outermost frame */
-    UNWIND_LOST,            /* no information, and rbp is not plausible */
-    UNWIND_UNREADABLE,      /* information or guess leads to memory that is not a frame */
+    UNWIND_STEPPED,    /* *state is the caller's */
+    UNWIND_GUESSED,    /* the same, by the frame pointer, without unwind information */
+    UNWIND_ENDED,      /* this was the outermost frame */
+    UNWIND_LOST,       /* no information, and rbp is not plausible */
+    UNWIND_UNREADABLE, /* information or guess leads to memory that is not a frame */
     UNWIND_NEEDS_REGISTERS
 };
 

@@ -273,8 +273,7 @@ static bool evaluate(const struct eh_row *row, const struct eh_rule *rule,
 
 /* Applies one register's rule. Returns false where the register's value is lost. */
 UNWIND_READS_STACKS static bool register_restore(const struct eh_row *row, unsigned number,
-                                                 uintptr_t cfa,
-                                                 const struct unwind_registers *old,
+                                                 uintptr_t cfa, const struct unwind_registers *old,
                                                  struct unwind_pages *pages, uintptr_t *value)
 {
     const struct eh_rule *rule = &row->reg[number];

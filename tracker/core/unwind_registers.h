@@ -23,24 +23,24 @@ struct unwind_registers {
 };
 
 /* Fills in the state of the function it is expanded in: what the ABI lets it keep. */
-#define UNWIND_REGISTERS_HERE(registers)                                                   \
-    do {                                                                                   \
-        uintptr_t *here = (registers).value;                                               \
-        __asm__ volatile("movq %%rbx, 24(%0)\n\t"                                          \
-                         "movq %%rbp, 48(%0)\n\t"                                          \
-                         "movq %%rsp, 56(%0)\n\t"                                          \
-                         "movq %%r12, 96(%0)\n\t"                                          \
-                         "movq %%r13, 104(%0)\n\t"                                         \
-                         "movq %%r14, 112(%0)\n\t"                                         \
-                         "movq %%r15, 120(%0)\n\t"                                         \
-                         "leaq 1f(%%rip), %%rax\n\t"                                       \
-                         "1: incq %%rax\n\t"                                               \
-                         "movq %%rax, 128(%0)"                                             \
-                         :                                                                 \
-                         : "r"(here)                                                       \
-                         : "rax", "memory", "cc");                                         \
-        (registers).known = 1u << EH_RBX | 1u << EH_RBP | 1u << EH_RSP | 15u << EH_R12     \
-                            | 1u << EH_RETURN;                                             \
+#define UNWIND_REGISTERS_HERE(registers)                                                           \
+    do {                                                                                           \
+        uintptr_t *here = (registers).value;                                                       \
+        __asm__ volatile("movq %%rbx, 24(%0)\n\t"                                                  \
+                         "movq %%rbp, 48(%0)\n\t"                                                  \
+                         "movq %%rsp, 56(%0)\n\t"                                                  \
+                         "movq %%r12, 96(%0)\n\t"                                                  \
+                         "movq %%r13, 104(%0)\n\t"                                                 \
+                         "movq %%r14, 112(%0)\n\t"                                                 \
+                         "movq %%r15, 120(%0)\n\t"                                                 \
+                         "leaq 1f(%%rip), %%rax\n\t"                                               \
+                         "1: incq %%rax\n\t"                                                       \
+                         "movq %%rax, 128(%0)"                                                     \
+                         :                                                                         \
+                         : "r"(here)                                                               \
+                         : "rax", "memory", "cc");                                                 \
+        (registers).known =                                                                        \
+            1u << EH_RBX | 1u << EH_RBP | 1u << EH_RSP | 15u << EH_R12 | 1u << EH_RETURN;          \
     } while (0)
 
 /* One step. Outcomes as in unwind.h, except UNWIND_NEEDS_REGISTERS: what cannot be

@@ -47,8 +47,7 @@ static bool row_is_signal_frame(const struct eh_row *row)
     int64_t offset;
     return row->is_signal_frame && row->cfa.kind == EH_EXPRESSION
            && expression_is(row, &row->cfa, OPCODE_BREG_RSP, &offset, true) && offset == SIGNAL_RSP
-           && register_is_at(row, EH_RBP, SIGNAL_RBP)
-           && register_is_at(row, EH_RETURN, SIGNAL_RIP);
+           && register_is_at(row, EH_RBP, SIGNAL_RBP) && register_is_at(row, EH_RETURN, SIGNAL_RIP);
 }
 
 static bool row_is_realigned(const struct eh_row *row, int64_t *cfa_offset)
@@ -107,8 +106,7 @@ static uint64_t word_pack(uintptr_t pc, unwind_rule_t rule)
 {
     int64_t cfa = (int64_t)rule >> 32;
     uint64_t rbp_distance = unwind_rule_rbp_distance(rule);
-    if (cfa < -(1 << 13) || cfa >= (1 << 13) || rbp_distance > 0x7ff8
-        || pc >> ADDRESS_BITS != 0) {
+    if (cfa < -(1 << 13) || cfa >= (1 << 13) || rbp_distance > 0x7ff8 || pc >> ADDRESS_BITS != 0) {
         return 0;
     }
     return unwind_rules_tag(pc) << UNWIND_RULES_TAG_SHIFT | ((uint64_t)cfa & 0x3fff) << 15

@@ -31,13 +31,13 @@
 #include <stdint.h>
 
 enum unwind_kind {
-    UNWIND_NONE = 0,   /* no information: a guess is needed. Never cached: code generated at
-                          run time may get some later */
-    UNWIND_RSP = 1,    /* CFA = rsp + cfa offset */
-    UNWIND_RBP = 2,    /* CFA = rbp + cfa offset */
-    UNWIND_DRAP = 3,   /* realigned frame: CFA = *(rbp + cfa offset), rbp saved at *rbp */
-    UNWIND_SIGNAL = 4, /* the kernel's signal frame at rsp */
-    UNWIND_LAST = 5,   /* outermost frame: its return address is undefined */
+    UNWIND_NONE = 0,     /* no information: a guess is needed. Never cached: code generated at
+                            run time may get some later */
+    UNWIND_RSP = 1,      /* CFA = rsp + cfa offset */
+    UNWIND_RBP = 2,      /* CFA = rbp + cfa offset */
+    UNWIND_DRAP = 3,     /* realigned frame: CFA = *(rbp + cfa offset), rbp saved at *rbp */
+    UNWIND_SIGNAL = 4,   /* the kernel's signal frame at rsp */
+    UNWIND_LAST = 5,     /* outermost frame: its return address is undefined */
     UNWIND_REGISTERS = 6 /* needs an expression or another register: unwind_registers.h */
 };
 
@@ -83,7 +83,8 @@ void unwind_rules_flush(void);
 static inline uint64_t unwind_rules_index(uintptr_t pc, unsigned log2)
 {
     uint64_t upper = pc >> (2 + log2);
-    return ((pc >> 2) ^ ((upper * UINT64_C(0x9e3779b97f4a7c15)) >> 40)) & ((UINT64_C(1) << log2) - 1);
+    return ((pc >> 2) ^ ((upper * UINT64_C(0x9e3779b97f4a7c15)) >> 40))
+           & ((UINT64_C(1) << log2) - 1);
 }
 
 static inline uint64_t unwind_rules_tag(uintptr_t pc)
@@ -97,8 +98,8 @@ static inline unwind_rule_t unwind_rule(uintptr_t pc)
     uintptr_t table = atomic_load_explicit(&unwind_rules_table, memory_order_acquire);
     if (__builtin_expect(table != 0, 1)) {
         const _Atomic uint64_t *words = (const _Atomic uint64_t *)(table & ~(uintptr_t)63);
-        uint64_t word = atomic_load_explicit(&words[unwind_rules_index(pc, table & 63)],
-                                             memory_order_relaxed);
+        uint64_t word =
+            atomic_load_explicit(&words[unwind_rules_index(pc, table & 63)], memory_order_relaxed);
         if (__builtin_expect(word >> UNWIND_RULES_TAG_SHIFT == unwind_rules_tag(pc), 1)
             && (word & 7) != 0) {
             uint64_t cfa = (uint64_t)((int64_t)(word << 35) >> 50); /* signed bits 15..28 */

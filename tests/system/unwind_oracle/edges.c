@@ -363,8 +363,8 @@ static void replaced_modules(int count)
 {
     char path[4096];
     for (int i = 0; i < count; i++) {
-        void *library =
-            dlopen(sibling(i % 2 ? "libedges_one.so" : "libedges_two.so", path, sizeof path), RTLD_NOW);
+        void *library = dlopen(
+            sibling(i % 2 ? "libedges_one.so" : "libedges_two.so", path, sizeof path), RTLD_NOW);
         if (library == NULL) {
             fprintf(stderr, "edges: %s\n", dlerror());
             exit(2);
@@ -409,8 +409,8 @@ static const unsigned char code_number[] = {0x55, 0x48, 0x89, 0xfd, 0xff, 0xd7, 
 
 static void generated_code(int count)
 {
-    unsigned char *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *code =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     memcpy(code, code_frame, sizeof code_frame);
     memcpy(code + 64, code_plain, sizeof code_plain);
     memcpy(code + 128, code_number, sizeof code_number);
@@ -433,8 +433,8 @@ static void key_destructor(void *value)
 static void *thread_body(void *argument)
 {
     pthread_setspecific(key, malloc(10));
-    walk_plain((int)((uintptr_t)argument % 15), (unsigned)(uintptr_t)argument * 2654435761u
-                                                    & 0x3fffffffu);
+    walk_plain((int)((uintptr_t)argument % 15),
+               (unsigned)(uintptr_t)argument * 2654435761u & 0x3fffffffu);
     return NULL;
 }
 
@@ -448,9 +448,10 @@ static void many_threads(int count)
     for (int done = 0; done < count;) {
         pthread_t threads[300];
         int n = 0;
-        while (n < 300 && done + n < count
-               && pthread_create(&threads[n], &attributes, thread_body,
-                                 (void *)(uintptr_t)(done + n)) == 0) {
+        while (
+            n < 300 && done + n < count
+            && pthread_create(&threads[n], &attributes, thread_body, (void *)(uintptr_t)(done + n))
+                   == 0) {
             n++;
         }
         if (n == 0) {

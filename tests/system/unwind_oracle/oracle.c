@@ -309,21 +309,21 @@ __attribute__((noinline)) static void event(const struct capture_origin *origin)
         uint64_t number = thread->figures.captures;
         if (number % oracle.every == 0 && !thread->is_inside) {
             thread->is_inside = true;
-            check(thread, origin, id, oracle.uncached_every != 0
-                      && number / oracle.every % oracle.uncached_every == 0);
+            check(thread, origin, id,
+                  oracle.uncached_every != 0 && number / oracle.every % oracle.uncached_every == 0);
             thread->is_inside = false;
         }
     }
     errno = saved_errno;
 }
 
-#define EVENT()                        \
-    do {                               \
-        if (oracle.is_ready) {         \
-            struct capture_origin at;  \
-            CAPTURE_ORIGIN_HERE(at);   \
-            event(&at);                \
-        }                              \
+#define EVENT()                                                                                    \
+    do {                                                                                           \
+        if (oracle.is_ready) {                                                                     \
+            struct capture_origin at;                                                              \
+            CAPTURE_ORIGIN_HERE(at);                                                               \
+            event(&at);                                                                            \
+        }                                                                                          \
     } while (0)
 
 EXPORT void *malloc(size_t size)
@@ -536,19 +536,18 @@ static void times_write(const struct figures *total, const char *name)
     double theirs_ns = timing_ns(&total->theirs, rate);
     double share = ours.calls == 0 ? 0 : 100.0 / (double)ours.calls;
     /* Below the hook's caller libunwind sees three frames of this library. */
-    double depth = total->theirs.calls == 0
-                       ? 0
-                       : (double)total->frames / (double)total->theirs.calls - 3;
-    out_write("time %s captures %lu depth %.1f ours %.1f ns unw_backtrace %.1f ns ratio %.3f | memo "
-              "%.1f%% %.1f ns, walked %.1f%% %.1f ns, new %.2f%% %.0f ns | new frames %.2f stacks "
-              "%u no_id %lu preempted %lu\n",
-              name, total->captures, depth, ours_ns, theirs_ns,
-              theirs_ns == 0 ? 0 : ours_ns / theirs_ns, (double)total->ours[0].calls * share,
-              timing_ns(&total->ours[0], rate), (double)total->ours[1].calls * share,
-              timing_ns(&total->ours[1], rate), (double)total->ours[2].calls * share,
-              timing_ns(&total->ours[2], rate),
-              ours.calls == 0 ? 0 : (double)total->walked / (double)ours.calls,
-              stack_table_end(oracle.image), total->no_id, total->preempted);
+    double depth =
+        total->theirs.calls == 0 ? 0 : (double)total->frames / (double)total->theirs.calls - 3;
+    out_write(
+        "time %s captures %lu depth %.1f ours %.1f ns unw_backtrace %.1f ns ratio %.3f | memo "
+        "%.1f%% %.1f ns, walked %.1f%% %.1f ns, new %.2f%% %.0f ns | new frames %.2f stacks "
+        "%u no_id %lu preempted %lu\n",
+        name, total->captures, depth, ours_ns, theirs_ns, theirs_ns == 0 ? 0 : ours_ns / theirs_ns,
+        (double)total->ours[0].calls * share, timing_ns(&total->ours[0], rate),
+        (double)total->ours[1].calls * share, timing_ns(&total->ours[1], rate),
+        (double)total->ours[2].calls * share, timing_ns(&total->ours[2], rate),
+        ours.calls == 0 ? 0 : (double)total->walked / (double)ours.calls,
+        stack_table_end(oracle.image), total->no_id, total->preempted);
 }
 
 __attribute__((destructor)) static void oracle_end(void)
@@ -576,11 +575,11 @@ __attribute__((destructor)) static void oracle_end(void)
         times_write(&total, name);
         return;
     }
-    out_write("check %s captures %lu checked %lu uncached %lu mismatches %lu approximate %lu"
-              " differing %lu no_id %lu nested %lu errno %lu memo_hits %lu new_frames %.2f stacks %u\n",
-              name, total.captures, total.checked, total.checked_uncached, total.mismatches,
-              total.approximate, total.approximate_differ, total.no_id, total.nested, total.errno_changed,
-              total.memo_hits,
-              total.captures == 0 ? 0 : (double)total.walked / (double)total.captures,
-              stack_table_end(oracle.image));
+    out_write(
+        "check %s captures %lu checked %lu uncached %lu mismatches %lu approximate %lu"
+        " differing %lu no_id %lu nested %lu errno %lu memo_hits %lu new_frames %.2f stacks %u\n",
+        name, total.captures, total.checked, total.checked_uncached, total.mismatches,
+        total.approximate, total.approximate_differ, total.no_id, total.nested, total.errno_changed,
+        total.memo_hits, total.captures == 0 ? 0 : (double)total.walked / (double)total.captures,
+        stack_table_end(oracle.image));
 }

@@ -27,8 +27,8 @@ static void capture_begin(uint32_t depth_max)
     image = test_arena_image_new(&arena);
     process = arena_at(&arena, arena_extent_new(&arena, sizeof *process), sizeof *process);
     assert_int_equal(capture_start(&arena, image, process), 0);
-    thread = mmap(NULL, capture_thread_bytes(), PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    thread = mmap(NULL, capture_thread_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                  -1, 0);
     assert_ptr_not_equal(thread, MAP_FAILED);
 }
 
