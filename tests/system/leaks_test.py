@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import unittest
 
 import harness
 
@@ -187,4 +186,4 @@ class LeaksTest(harness.MemtrackTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    harness.main()

@@ -84,36 +84,56 @@ bool block_index_add(struct block_index *index, uintptr_t address, uint64_t size
 /* All are in: makes the tables. False: more regions than there is room for. */
 bool block_index_finish(struct block_index *index);
 
+/* Where in the index the last block that begins at or before `address` is likely to be, as
+ * if the blocks of its page had equal sizes: between *low and *high, which bound it. */
+static inline uint32_t block_index_guess(const struct block_index *index, uintptr_t address,
+                                         uint32_t *low, uint32_t *high)
+{
+    uint32_t table = index->region_table[address >> BLOCK_INDEX_REGION_SHIFT];
+    if (table == 0) {
+        *low = 0;
+        *high = 0;
+        return 0;
+    }
+    const uint32_t *first = index->tables[table - 1];
+    size_t page = (address >> BLOCK_INDEX_PAGE_SHIFT) & (BLOCK_INDEX_PAGES - 1);
+    uint32_t offset = address & ((1u << BLOCK_INDEX_PAGE_SHIFT) - 1);
+    *low = first[page];
+    *high = first[page + 1];
+    return *low + (uint32_t)(((uint64_t)(*high - *low) * offset) >> BLOCK_INDEX_PAGE_SHIFT);
+}
+
+/* Fetches what block_index_find() will look at; address in [low, high) of the index. */
+static inline void block_index_prefetch(const struct block_index *index, uintptr_t address)
+{
+    uint32_t low;
+    uint32_t high;
+    __builtin_prefetch(&index->blocks[block_index_guess(index, address, &low, &high)], 1);
+}
+
 /* Returns the number of the block that contains `address`, or begins there, else
  * BLOCK_NONE. A block of no bytes contains its own address. */
 static inline uint32_t block_index_find(const struct block_index *index, uintptr_t address)
 {
+    uint32_t low;
+    uint32_t high;
     if (address - index->low >= index->high - index->low) {
         return BLOCK_NONE;
     }
-    uint32_t table = index->region_table[address >> BLOCK_INDEX_REGION_SHIFT];
-    if (table == 0) {
+    uint32_t guess = block_index_guess(index, address, &low, &high);
+    /* Steps away from the guess; a page has 256 blocks at most, and usually equal ones. */
+    while (guess < high && block_address(&index->blocks[guess]) <= address) {
+        guess++;
+    }
+    while (guess > low && block_address(&index->blocks[guess - 1]) > address) {
+        guess--;
+    }
+    if (guess == 0) {
         return BLOCK_NONE;
     }
-    const uint32_t *first = index->tables[table - 1];
-    size_t page = (address >> BLOCK_INDEX_PAGE_SHIFT) & (BLOCK_INDEX_PAGES - 1);
-    uint32_t low = first[page];
-    uint32_t high = first[page + 1];
-    /* The last block that begins at or before the address. */
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (block_address(&index->blocks[middle]) <= address) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    if (low == 0) {
-        return BLOCK_NONE;
-    }
-    const struct census_block *block = &index->blocks[low - 1];
+    const struct census_block *block = &index->blocks[guess - 1];
     uint64_t size_bytes = block_size_bytes(block);
-    return address - block_address(block) < size_bytes + (size_bytes == 0) ? low - 1 : BLOCK_NONE;
+    return address - block_address(block) < size_bytes + (size_bytes == 0) ? guess - 1 : BLOCK_NONE;
 }
 
 #endif

@@ -98,6 +98,32 @@ static void marking_meet(struct marking *marking, uintptr_t value,
     marking->queue[marking->tail++] = number;
 }
 
+static inline void pending_add(struct marking *marking, uintptr_t value,
+                               const struct findings_holder *holder)
+{
+    struct marking_pending *pending = &marking->pending[marking->pending_next];
+    marking->pending_next = (marking->pending_next + 1) % MARKING_PENDING;
+    if (pending->value != 0) {
+        marking_meet(marking, pending->value, &pending->holder);
+    }
+    block_index_prefetch(marking->index, value);
+    pending->value = value;
+    pending->holder = *holder;
+}
+
+/* In the order in which they came. */
+static void pending_finish(struct marking *marking)
+{
+    for (uint32_t i = 0; i < MARKING_PENDING; i++) {
+        struct marking_pending *pending = &marking->pending[marking->pending_next];
+        marking->pending_next = (marking->pending_next + 1) % MARKING_PENDING;
+        if (pending->value != 0) {
+            marking_meet(marking, pending->value, &pending->holder);
+            pending->value = 0;
+        }
+    }
+}
+
 /* Scans [start, end), all of it readable. */
 MARKING_READS_ANYTHING static void words_scan(struct marking *marking, uintptr_t start,
                                               uintptr_t end, const struct findings_holder *holder)
@@ -120,7 +146,7 @@ MARKING_READS_ANYTHING static void words_scan(struct marking *marking, uintptr_t
             if (is_by_address) {
                 here.holder = at;
             }
-            marking_meet(marking, value, &here);
+            pending_add(marking, value, &here);
         }
     }
 }
@@ -179,7 +205,13 @@ static void block_scan(struct marking *marking, const struct census_block *block
 static void marking_drain(struct marking *marking, const struct findings_holder *leader)
 {
     const struct census_block *blocks = marking->index->blocks;
-    while (marking->head < marking->tail) {
+    for (;;) {
+        if (marking->head == marking->tail) {
+            pending_finish(marking);
+            if (marking->head == marking->tail) {
+                break;
+            }
+        }
         if (marking->head + 2 * FETCH_AHEAD < marking->tail) {
             __builtin_prefetch(&blocks[marking->queue[marking->head + 2 * FETCH_AHEAD]]);
             __builtin_prefetch(

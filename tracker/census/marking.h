@@ -40,6 +40,13 @@
 #define MARKING_HEURISTIC_MULTIPLE_INHERITANCE 8u /* a second base class */
 #define MARKING_HEURISTICS_ALL 15u
 
+/* Pointers wait here until what is known of their blocks has come into the cache. */
+#define MARKING_PENDING 16u
+struct marking_pending {
+    uintptr_t value; /* 0: none */
+    struct findings_holder holder;
+};
+
 struct marking {
     /* Set by the caller. */
     struct block_index *index;
@@ -57,6 +64,8 @@ struct marking {
     uint32_t pass;
     const struct memory_range *range; /* that was looked into last */
     uint64_t scanned_bytes;
+    uint32_t pending_next;
+    struct marking_pending pending[MARKING_PENDING];
 };
 
 /* Scans [start, end) for pointers; what is found to be held is queued. With
