@@ -2,6 +2,7 @@
 
 #include "commands/arguments.h"
 #include "commands/command.h"
+#include "commands/opened.h"
 #include "commands/output.h"
 #include "commands/quantity.h"
 #include "report/cpu_report.h"
@@ -136,11 +137,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 static int load(struct region *region, struct cpu_arguments *arguments, struct model **model,
                 const struct cpu_result **result, struct mt_error *error)
 {
-    struct model_selector selector;
-    int code = model_selector_parse(region, arguments->file, &selector, error);
-    if (code == 0) {
-        code = model_load(&selector, model, error);
-    }
+    int code = opened_load(arguments->file, model, error);
     if (code != 0) {
         return code;
     }

@@ -2,7 +2,13 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "commands/names.h"
+#include "recorder/arena_find.h"
+#include "recorder/snapshot_file.h"
 
 static const struct model_process *opened_find(const struct model *model, const char *name)
 {
@@ -17,17 +23,87 @@ static const struct model_process *opened_find(const struct model *model, const 
     return found;
 }
 
-int opened_open(struct opened *opened, const char *file, const char *process,
-                struct mt_error *error)
+/* A number that names no file is a process's. */
+static pid_t opened_pid(const char *path)
+{
+    size_t digits = strspn(path, "0123456789");
+    if (digits == 0 || digits > 9 || path[digits] != '\0' || access(path, F_OK) == 0) {
+        return 0;
+    }
+    return (pid_t)atoi(path);
+}
+
+/* Makes a recording of a process's arena at `path`, an existing empty file. */
+static int opened_convert(const char *name, pid_t pid, const char *path, struct mt_error *error)
+{
+    struct arena_file file;
+    struct snapshot_file_options options = {
+        .output = path, .cause = "request", .overwrite = true, .only = -1};
+    int code =
+        pid > 0 ? arena_find_process(pid, &file, error) : arena_find_open(name, &file, error);
+    if (code != 0) {
+        return code;
+    }
+    if (pid > 0) {
+        options.only = arena_find_index(&file, pid);
+    }
+    code = snapshot_file_write(&file, &options, error);
+    arena_file_close(&file);
+    if (code == 0) {
+        struct mt_error ignored = {0};
+        (void)names_resolve(path, pid, true, &ignored);
+    }
+    return code;
+}
+
+/* Loads a running process, or what one left, by way of a recording that nobody sees. */
+static int opened_load_arena(struct model_selector *selector, pid_t pid, struct model **model,
+                             struct mt_error *error)
+{
+    const char *folder = getenv("TMPDIR");
+    const char *name = selector->path;
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/memtrack-XXXXXX",
+             folder != NULL && folder[0] != '\0' ? folder : "/tmp");
+    int fd = mkstemp(path);
+    if (fd < 0) {
+        return mt_error_set(error, -errno, MT_STATUS_FAILED,
+                            "%s: cannot be written: %s; set TMPDIR to another folder", path,
+                            strerror(errno));
+    }
+    close(fd);
+    int code = opened_convert(name, pid, path, error);
+    if (code == 0) {
+        selector->path = path;
+        code = model_load(selector, model, error);
+    }
+    (void)unlink(path);
+    if (code == 0) {
+        (*model)->selector.path = region_copy_text((*model)->region, name);
+    }
+    return code;
+}
+
+int opened_load(const char *file, struct model **model, struct mt_error *error)
 {
     struct region *region = region_new();
     struct model_selector selector;
-    *opened = (struct opened){0};
     int code = model_selector_parse(region, file, &selector, error);
     if (code == 0) {
-        code = model_load(&selector, &opened->model, error);
+        pid_t pid = opened_pid(selector.path);
+        code = pid > 0 || arena_find_is_arena(selector.path)
+                   ? opened_load_arena(&selector, pid, model, error)
+                   : model_load(&selector, model, error);
     }
     region_free(region);
+    return code;
+}
+
+int opened_open(struct opened *opened, const char *file, const char *process,
+                struct mt_error *error)
+{
+    *opened = (struct opened){0};
+    int code = opened_load(file, &opened->model, error);
     if (code != 0) {
         opened->model = NULL;
         return code;

@@ -13,6 +13,10 @@ struct opened {
     const struct model_process *process;
 };
 
+/* Loads what a person names as FILE: a recording with or without a selector, the arena that a
+ * program left (MEMTRACK_OUTPUT), or the pid of a tracked process, as it is now. */
+int opened_load(const char *file, struct model **model, struct mt_error *error);
+
 /* Loads `file`, which may carry a selector. `process` is a pid, "#INDEX", a program's name,
  * or NULL for the run's first. Tells on stderr what is damaged. Returns 0, or a negative
  * errno and *error. Release with opened_close(), also after an error. */

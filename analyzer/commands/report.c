@@ -3,6 +3,7 @@
 #include "analyses/summary.h"
 #include "commands/arguments.h"
 #include "commands/command.h"
+#include "commands/opened.h"
 #include "commands/quantity.h"
 #include "report/run_report.h"
 
@@ -76,13 +77,7 @@ static const struct model_process *report_choose(const struct model *model,
 static int report_load(const struct report_options *options, struct model **model,
                        const struct model_process **process, struct mt_error *error)
 {
-    struct region *region = region_new();
-    struct model_selector selector;
-    int code = model_selector_parse(region, options->file, &selector, error);
-    if (code == 0) {
-        code = model_load(&selector, model, error);
-    }
-    region_free(region);
+    int code = opened_load(options->file, model, error);
     if (code != 0) {
         return code;
     }

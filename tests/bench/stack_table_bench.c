@@ -65,7 +65,7 @@ static int bench(uint32_t stacks)
         free(hashes);
         return 1;
     }
-    struct arena arena = {memory, BENCH_ARENA_BYTES};
+    struct arena arena = {.header = memory, .mapped_bytes = BENCH_ARENA_BYTES};
     atomic_store(&arena.header->used_bytes, UINT64_C(1) << 20);
     uint64_t offset = arena_extent_new(&arena, sizeof(struct arena_image));
     struct arena_image *image = arena_at(&arena, offset, sizeof *image);
@@ -116,7 +116,7 @@ static void bench_modules(void)
     if (memory == MAP_FAILED) {
         return;
     }
-    struct arena arena = {memory, BENCH_ARENA_BYTES};
+    struct arena arena = {.header = memory, .mapped_bytes = BENCH_ARENA_BYTES};
     atomic_store(&arena.header->used_bytes, UINT64_C(1) << 20);
     uint64_t offset = arena_extent_new(&arena, sizeof(struct arena_image));
     static struct module_table table;

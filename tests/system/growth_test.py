@@ -230,6 +230,61 @@ class GrowthTest(harness.MemtrackTest):
         self.assertEqual(self.refused("snapshot", str(os.getpid()))[0], 64)
         self.assertFalse(os.path.exists(self.path("x.mtk")))
 
+    def preloaded(self, folder):
+        """An environment as one would set it for a service: no recorder, an output folder."""
+        environment = dict(os.environ, MEMTRACK_OUTPUT=folder, LD_PRELOAD=os.path.join(
+            harness.BUILD, "lib", "memtrack", "libmemtrack.so"))
+        environment.pop("MEMTRACK_ARENA", None)
+        return environment
+
+    def test_program_without_a_recorder_leaves_its_counters(self):
+        plain = harness.run([os.path.join(harness.SAMPLES, "known_totals")])
+        alone = harness.run([os.path.join(harness.SAMPLES, "known_totals")],
+                            env=self.preloaded(self.folder))
+        self.assertEqual((plain.status, plain.stdout, plain.stderr),
+                         (alone.status, alone.stdout, alone.stderr))
+        left = [name for name in os.listdir(self.folder) if name.endswith(".arena")]
+        self.assertEqual(len(left), 1, left)
+        self.record([os.path.join(harness.SAMPLES, "known_totals")])
+        recorded = self.report()
+        by_itself = self.report(left[0])
+        for name in ("allocations", "frees", "allocated_bytes", "live_blocks", "live_bytes",
+                     "peak_bytes", "temporary_allocations"):
+            self.assertEqual(by_itself["totals"][name], recorded["totals"][name], name)
+        self.assertEqual({site["status"] for site in self.diff("run.mtk", left[0])["sites"]},
+                         {"same"})
+
+    def test_killed_program_without_a_recorder_is_diffed_with_its_snapshot(self):
+        with subprocess.Popen([SHAPES, "20000", "steady_leak"],
+                              env=self.preloaded(self.folder)) as running:
+            self.addCleanup(running.kill)
+            self.assertEqual(self.tracked(SHAPES), running.pid)
+            time.sleep(0.3)
+            outcome = harness.run([harness.MEMTRACK, "snapshot", str(running.pid), "-o",
+                                   self.path("alive.mtk")])
+            self.assertEqual(outcome.status, 0, outcome)
+            time.sleep(0.3)
+            running.kill()
+            running.wait()
+        left = [name for name in os.listdir(self.folder) if name.endswith(".arena")]
+        self.assertEqual(len(left), 1)
+        diff = self.diff("alive.mtk", left[0])
+        leak = {site["location"]["function"]: site for site in diff["sites"]}["steady_leak"]
+        self.assertEqual(leak["status"], "grew")
+        self.assertEqual(leak["live_bytes"]["delta"], 1000 * leak["live_blocks"]["delta"])
+
+    def test_program_goes_on_when_its_output_folder_cannot_be_written(self):
+        plain = harness.run([os.path.join(harness.SAMPLES, "known_totals")])
+        for folder in (self.path("missing"), "/proc"):
+            alone = harness.run([os.path.join(harness.SAMPLES, "known_totals")],
+                                env=self.preloaded(folder))
+            self.assertEqual((plain.status, plain.stdout, plain.stderr),
+                             (alone.status, alone.stdout, alone.stderr))
+        # A limit on files' sizes is kept, not met with a signal.
+        limited = harness.run(["/bin/sh", "-c", "ulimit -f 40000; exec %s" % os.path.join(
+            harness.SAMPLES, "known_totals")], env=self.preloaded(self.folder))
+        self.assertEqual(plain.status, limited.status, limited)
+
 
 if __name__ == "__main__":
     harness.main()

@@ -14,6 +14,9 @@ uint64_t arena_extent_new(const struct arena *arena, uint64_t size_bytes)
         /* Relaxed: fresh extents are zero; what is put there is published by its offset. */
     } while (!atomic_compare_exchange_weak_explicit(&arena->header->used_bytes, &used, used + size,
                                                     memory_order_relaxed, memory_order_relaxed));
+    if (arena->back != NULL && !arena->back((char *)arena->header + used, size)) {
+        return 0;
+    }
     return used;
 }
 

@@ -7,6 +7,8 @@
 #ifndef MEMTRACK_ARENA_ARENA_H
 #define MEMTRACK_ARENA_ARENA_H
 
+#include <stdbool.h>
+
 #include "arena/layout.h"
 
 /* A mapped arena. `mapped_bytes` may be less than the arena's size where address
@@ -14,6 +16,9 @@
 struct arena {
     struct arena_header *header;
     uint64_t mapped_bytes;
+    /* Gives memory to a range before it is handed out; false: there is none. NULL: not
+     * needed, memory comes as it is touched. */
+    bool (*back)(void *start, uint64_t size_bytes);
 };
 
 /*

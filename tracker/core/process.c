@@ -14,6 +14,7 @@
 #include "core/capture.h"
 #include "core/cpu_timer.h"
 #include "core/live_map.h"
+#include "core/own_arena.h"
 #include "core/raw_syscall.h"
 #include "core/sampler.h"
 #include "core/thread.h"
@@ -215,7 +216,7 @@ static bool arena_open(void)
 {
     struct arena_address address;
     if (!address_find(&address)) {
-        return false;
+        return own_arena_open(&process_cold.arena);
     }
     long fd = open_by_proc(&address);
     bool is_open = !raw_failed(fd) && arena_map(fd, address.key);
@@ -289,6 +290,7 @@ static void process_publish(struct arena_process *process, uint64_t offset)
     process_cold.process = process;
     process_hot.process = process;
     process_hot.clock_ticks = &header->clock_ticks;
+    process_hot.is_own_clock = process_cold.arena.back != NULL;
     process_hot.sample_bytes = header->config.sample_bytes;
     process_hot.is_tracking = 1;
     atomic_store_explicit(&header->process_offset[process->index], offset, memory_order_release);
@@ -429,6 +431,7 @@ bool process_forked(void)
     process_cold.process = process;
     process_hot.process = process;
     process_hot.clock_ticks = &process_cold.arena.header->clock_ticks;
+    process_hot.is_own_clock = process_cold.arena.back != NULL;
 
     struct inheritance inheritance = {.table = thread_table_new(process)};
     if (inheritance.table == NULL) {

@@ -26,6 +26,7 @@ struct process_hot {
     /* Births of this process run ahead of the clock by one tick for each mark, so that
      * blocks of before and after a mark differ. */
     _Atomic uint32_t tick_offset;
+    uint32_t is_own_clock; /* nobody ticks from outside: core/own_arena.h */
     _Atomic int64_t mark_peak_bytes; /* the most live bytes since the latest mark */
 };
 

@@ -19,6 +19,7 @@
 #ifndef MEMTRACK_CORE_TOTALS_H
 #define MEMTRACK_CORE_TOTALS_H
 
+#include "core/own_arena.h"
 #include "core/thread.h"
 
 #define TOTALS_BATCH_BYTES_MIN 1024
@@ -34,6 +35,9 @@ void totals_peak_reached(struct arena_process *process, int64_t bytes, int64_t b
 /* The arena's clock. */
 static inline uint32_t totals_tick(void)
 {
+    if (__builtin_expect(process_hot.is_own_clock != 0, 0)) {
+        own_arena_tick();
+    }
     return atomic_load_explicit(process_hot.clock_ticks, memory_order_relaxed);
 }
 

@@ -53,7 +53,7 @@ static inline struct arena_image *test_arena_image_new(const struct arena *arena
 static inline void test_arena_free(struct arena *arena)
 {
     assert_int_equal(munmap(arena->header, arena->mapped_bytes), 0);
-    *arena = (struct arena){NULL, 0};
+    *arena = (struct arena){0};
 }
 
 #endif
