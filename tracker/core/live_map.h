@@ -137,6 +137,11 @@ static inline bool live_map_insert(uintptr_t address, const struct live_block *b
             region = live_map_region_of(address);
         }
         _Atomic uint64_t *slot = &slots[live_map_slot_index(address)];
+        if (!is_shared) {
+            /* A write that changes nothing: reading a page of the shadow first and writing to it
+             * afterwards would be two page faults. */
+            __asm__ volatile("orq $0, %0" : "+m"(*slot));
+        }
         uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed);
         if (__builtin_expect(live_record_is_live(seen), 0)) {
             /* A record of this very address: its block was released by a way that we do
