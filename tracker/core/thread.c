@@ -20,6 +20,10 @@ _Thread_local struct thread *thread_self __attribute__((tls_model("initial-exec"
 /* Set when the key's destructor has handed the record on: later events of this thread
  * borrow one for each. */
 static _Thread_local uint32_t thread_has_ended __attribute__((tls_model("initial-exec")));
+/* The record that an event of an ended thread borrowed, and how many hooks, one inside the
+ * other (operator delete, free), use it now. */
+static _Thread_local struct thread *thread_borrowed __attribute__((tls_model("initial-exec")));
+static _Thread_local uint32_t thread_borrowed_depth __attribute__((tls_model("initial-exec")));
 static _Thread_local uint32_t thread_destructor_rounds __attribute__((tls_model("initial-exec")));
 
 static struct thread *thread_record[THREAD_RECORDS_MAX];
@@ -222,6 +226,10 @@ static struct thread *enter(void)
     if (thread_self != NULL) {
         return thread_self;
     }
+    if (thread_borrowed != NULL) {
+        thread_borrowed_depth++;
+        return thread_borrowed;
+    }
     struct thread *thread = record_acquire();
     if (thread == NULL) {
         process_drop_event();
@@ -230,11 +238,13 @@ static struct thread *enter(void)
     if (atomic_load_explicit(&thread_running_count, memory_order_relaxed) > 1) {
         process_set_shared();
     }
-    thread_self = thread;
     if (thread_has_ended) {
         thread->is_transient = 1;
+        thread_borrowed = thread;
+        thread_borrowed_depth = 1;
         return thread;
     }
+    thread_self = thread;
     atomic_fetch_add_explicit(&process_cold.process->threads_started, 1, memory_order_relaxed);
     if (thread_end_key_exists) {
         pthread_setspecific(thread_end_key, thread);
@@ -255,12 +265,15 @@ struct thread *thread_enter_slow(void)
 
 void thread_leave_slow(struct thread *thread)
 {
-    thread_self = NULL;
-    record_release(thread);
+    if (--thread_borrowed_depth == 0) {
+        thread_borrowed = NULL;
+        record_release(thread);
+    }
 }
 
 void thread_forked(void)
 {
+    thread_borrowed = NULL;
     uint32_t count = atomic_load_explicit(&thread_record_count, memory_order_relaxed);
     atomic_store_explicit(&thread_free_list, 0, memory_order_relaxed);
     for (uint32_t i = 0; i < count && i < THREAD_RECORDS_MAX; i++) {

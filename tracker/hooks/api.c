@@ -297,18 +297,24 @@ static size_t api_stack(uint32_t stack, void **addresses, size_t capacity)
 static void api_pause(void)
 {
     struct thread *thread = thread_enter();
-    if (thread != NULL && !thread->is_transient) {
-        thread->pauses++;
-        thread->is_unusual = 1;
+    if (thread != NULL) {
+        if (!thread->is_transient) {
+            thread->pauses++;
+            thread->is_unusual = 1;
+        }
+        thread_leave(thread);
     }
 }
 
 static void api_resume(void)
 {
     struct thread *thread = thread_enter();
-    if (thread != NULL && !thread->is_transient && thread->pauses > 0) {
-        thread->pauses--;
-        thread->is_unusual = thread->pauses != 0 || process_hot.sample_bytes != 0;
+    if (thread != NULL) {
+        if (!thread->is_transient && thread->pauses > 0) {
+            thread->pauses--;
+            thread->is_unusual = thread->pauses != 0 || process_hot.sample_bytes != 0;
+        }
+        thread_leave(thread);
     }
 }
 
@@ -364,7 +370,7 @@ static int api_remove_root(const void *start)
 static void api_name_thread(const char *name)
 {
     struct thread *thread = thread_enter();
-    if (thread == NULL || thread->is_transient) {
+    if (thread == NULL) {
         return;
     }
     size_t length = 0;
@@ -373,6 +379,7 @@ static void api_name_thread(const char *name)
     }
     thread->table->name[length] = '\0';
     thread->is_named = 1;
+    thread_leave(thread);
 }
 
 HOOK_EXPORT extern const struct memtrack_api memtrack_api_1;
