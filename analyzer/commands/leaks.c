@@ -2,13 +2,18 @@
 
 #include "commands/arguments.h"
 #include "commands/command.h"
+#include "commands/names.h"
 #include "commands/opened.h"
 #include "commands/output.h"
 #include "commands/quantity.h"
+#include "recorder/arena_find.h"
+#include "recorder/snapshot_file.h"
 #include "report/leaks_report.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LEAKS_TOP_DEFAULT 10u
 #define LEAKS_SUPPRESSIONS_MAX 64u
@@ -182,6 +187,45 @@ static void print(FILE *out, const struct leaks_arguments *arguments,
     report_document_free(document);
 }
 
+/* The process's number, where `name` is one and no file of that name is there; else 0. */
+static pid_t leaks_pid(const char *name)
+{
+    uint64_t number;
+    struct mt_error ignored = {0};
+    return access(name, F_OK) != 0
+                   && quantity_parse_number("PID", name, 1, INT32_MAX, &number, &ignored) == 0
+               ? (pid_t)number
+               : 0;
+}
+
+/* Lets a running process scan itself; the result goes to a new file at `path`. */
+static int leaks_ask(pid_t pid, const char *path, struct mt_error *error)
+{
+    struct arena_file file;
+    int code = arena_find_process(pid, &file, error);
+    if (code != 0) {
+        return code;
+    }
+    struct snapshot_file_options options = {.output = path,
+                                            .cause = "request",
+                                            .overwrite = true,
+                                            .only = arena_find_index(&file, pid),
+                                            .with_census = true};
+    if (options.only < 0) {
+        code = mt_error_set(error, -ENOENT, MT_STATUS_NO_INPUT,
+                            "%d: it has not recorded anything yet: try again", (int)pid);
+    }
+    if (code == 0) {
+        code = snapshot_file_write(&file, &options, error);
+    }
+    arena_file_close(&file);
+    if (code == 0) {
+        struct mt_error ignored = {0};
+        (void)names_resolve(path, pid, true, &ignored);
+    }
+    return code;
+}
+
 static int leaks_run(const struct leaks_arguments *arguments, struct region *region,
                      struct mt_error *error)
 {
@@ -218,8 +262,8 @@ int command_leaks(int argc, char **argv)
     static const struct argp parser = {
         .options = leaks_option_table,
         .parser = parse_option,
-        .args_doc = "FILE[@STATE]",
-        .doc = "Shows what a process had lost, by class, and who holds what it had not.\v"
+        .args_doc = "FILE[@STATE]|PID",
+        .doc = "Shows what a process had lost (or, for a PID, has lost until now), by class, and who holds what it had not.\v"
                "definite: nothing points to it. indirect: only definite ones lead to it. "
                "possible: only pointers into its middle. reachable: still pointed to, with the "
                "chain from a root (a global, a thread's stack) that leads there.",
@@ -231,7 +275,22 @@ int command_leaks(int argc, char **argv)
         return code > 0 ? MT_STATUS_OK : command_fail(&error);
     }
     struct region *region = region_new();
-    code = leaks_run(&arguments, region, &error);
+    pid_t pid = leaks_pid(arguments.file);
+    char path[] = "/tmp/memtrack-leaks-XXXXXX";
+    int fd = pid > 0 ? mkstemp(path) : -1;
+    if (pid > 0) {
+        code = fd < 0 ? mt_error_set(&error, -errno, MT_STATUS_FAILED, "%s: %s: make room in /tmp",
+                                     path, strerror(errno))
+                      : leaks_ask(pid, path, &error);
+        arguments.file = path;
+    }
+    if (code == 0) {
+        code = leaks_run(&arguments, region, &error);
+    }
+    if (fd >= 0) {
+        close(fd);
+        (void)unlink(path);
+    }
     region_free(region);
     return code != 0 ? command_fail(&error) : MT_STATUS_OK;
 }

@@ -399,8 +399,11 @@ static int load_visit_census(void *context, const void *row)
     struct load_census *search = context;
     const struct recording_census *census = row;
     const struct model *model = search->loader->model;
-    bool fits =
-        model->state_snapshot == NULL || census->snapshot == model->state_snapshot->snapshot;
+    /* A scan in mid-run says nothing of an end that came later. */
+    bool has_ended = search->loader->process->row.ended_ns != RECORDING_UNKNOWN;
+    bool fits = model->state_snapshot == NULL
+                    ? census->is_final || !has_ended
+                    : census->snapshot == model->state_snapshot->snapshot;
     if (fits) {
         search->best = *census;
         search->best.scan = region_copy_text(model->region, census->scan);

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import time
 
 import harness
 
@@ -170,6 +172,32 @@ class LeaksTest(harness.MemtrackTest):
         self.assertEqual(len(held), 1)
         self.assertEqual(held[0]["held_by"][0]["blocks"], 1)
         self.assertRegex(held[0]["held_by"][0]["chain"][0], r"^kept(\.\d+)? \(leaks\)$")
+
+    def test_running_process_scans_itself_and_goes_on(self):
+        code = ("import os, time\n"
+                "open('pid', 'w').write(str(os.getpid()))\n"
+                "time.sleep(3)\n"
+                "open('end', 'w').write('reached')\n")
+        recorder = subprocess.Popen(
+            [harness.MEMTRACK, "run", "-q", "--report=none", "-o", self.path("run.mtk"), "--",
+             "/usr/bin/python3", "-c", code], cwd=self.folder)
+        self.addCleanup(recorder.wait)
+        for _ in range(200):
+            time.sleep(0.05)
+            if os.path.exists(self.path("pid")) and os.path.getsize(self.path("pid")) > 0:
+                break
+        with open(self.path("pid"), encoding="utf-8") as file:
+            pid = file.read()
+        for _ in range(2):
+            outcome = harness.run([harness.MEMTRACK, "leaks", pid, "--format=json"])
+            self.assertEqual(outcome.status, 0, outcome)
+            leaks = json.loads(outcome.stdout)
+            self.assertEqual(leaks["leaks"]["scan"], "full")
+            self.assertEqual(leaks["leaks"]["definite"]["blocks"], 0)
+            self.assertGreater(leaks["leaks"]["reachable"]["blocks"], 10)
+        self.assertEqual(recorder.wait(), 0)
+        self.assertTrue(os.path.exists(self.path("end")))
+        self.assertEqual(self.leaks()["leaks"]["scan"], "full")
 
     def test_scan_that_was_not_possible_says_why(self):
         for options, case, expected in ((["--leaks=off"], "global", "off"),

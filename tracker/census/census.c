@@ -233,6 +233,9 @@ static bool census_enter(bool is_final)
         return false;
     }
     if (census.child != 0) {
+        if (is_final) { /* a newer one is about to be made */
+            raw_syscall3(SYS_kill, census.child, SIGKILL, 0);
+        }
         int status = child_wait(census.child, is_final);
         struct arena_process *process = process_hot.process;
         uint32_t number =

@@ -231,6 +231,7 @@ void marking_scan_root(struct marking *marking, uintptr_t start, uintptr_t end,
 {
     marking->pass = PASS_REACHABLE;
     range_scan(marking, start, end, holder);
+    pending_finish(marking); /* before roots that say less */
 }
 
 void marking_add_root(struct marking *marking, uintptr_t value,

@@ -1,9 +1,13 @@
 #include "recorder/census_read.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "arena/clock.h"
 #include "recorder/census_chains.h"
@@ -89,6 +93,45 @@ void census_result_deinit(struct census_result *result)
     free(result->sites);
     free(result->edges);
     memset(result, 0, sizeof *result);
+}
+
+/* ---- asking for one ------------------------------------------------------- */
+
+uint32_t census_request(const struct arena_file *file, const struct arena_process *process,
+                        int32_t pid)
+{
+    const struct arena_config *config = &file->arena.header->config;
+    int signal = atomic_load_explicit(&process->census_signal, memory_order_acquire);
+    if (config->leaks != 2 || config->sample_bytes != 0 || signal <= 0 || signal > 64 || pid <= 0) {
+        return 0;
+    }
+    uint32_t number = atomic_load_explicit(&process->census_finished, memory_order_acquire) + 1;
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    info.si_signo = signal;
+    info.si_code = SI_QUEUE; /* tells it from the C library's own */
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    return syscall(SYS_rt_sigqueueinfo, pid, signal, &info) == 0 ? number : 0;
+}
+
+int census_await(const struct arena_process *process, int32_t pid, uint32_t number,
+                 uint32_t limit_ms)
+{
+    for (uint32_t waited_ms = 0;; waited_ms++) {
+        uint32_t finished =
+            atomic_load_explicit(&process->census_finished, memory_order_acquire);
+        if ((int32_t)(finished - number) >= 0) {
+            return 0;
+        }
+        if (waited_ms >= limit_ms) {
+            return -ETIMEDOUT;
+        }
+        if (kill(pid, 0) != 0 && errno == ESRCH) {
+            return -ESRCH;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
 }
 
 /* ---- what became of the scan ---------------------------------------------- */

@@ -24,6 +24,19 @@ int census_read_latest(const struct arena_file *file, const struct arena_process
                        struct census_result *result);
 void census_result_deinit(struct census_result *result);
 
+/*
+ * Asks a running process for a census. It stands still for some milliseconds while its
+ * threads are stopped and its memory is forked. Returns the number of the census to come;
+ * 0: the process makes none (no leak scan wanted, sampling, seccomp, not ours).
+ */
+uint32_t census_request(const struct arena_file *file, const struct arena_process *process,
+                        int32_t pid);
+
+/* Waits until that census is done, at most so long. Returns 0, -ETIMEDOUT or -ESRCH: the
+ * process ended before. */
+int census_await(const struct arena_process *process, int32_t pid, uint32_t number,
+                 uint32_t limit_ms);
+
 /* What the report says of the scan at the process's end: "full", "counts", "off" or
  * "failed: WHY", into text; NULL while that is not known. */
 const char *census_scan_text(const struct tracked *tracked, const struct arena_file *file,

@@ -455,6 +455,7 @@ static void recorder_round(struct recorder *recorder)
                                 recorder->snapshot_next == 0 ? "first" : "periodic", NULL);
     }
     if (!recorder->has_program_ended) {
+        recorder_write_censuses(recorder);
         recorder_write_ended(recorder);
         recorder_sweep(recorder, now_ns);
         draw_progress(recorder, now_ns);

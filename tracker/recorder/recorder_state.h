@@ -124,6 +124,8 @@ void recorder_write_ended(struct recorder *recorder);
 /* Takes a snapshot; label may be NULL. */
 void recorder_write_snapshot(struct recorder *recorder, uint64_t now_ns, const char *cause,
                              const char *label);
+/* Leak scans that were asked for and are done. */
+void recorder_write_censuses(struct recorder *recorder);
 /* Everything that is known of all living processes. */
 void recorder_write_living(struct recorder *recorder);
 /* Takes the writer's failure, if there is one, as the recorder's loss. */

@@ -148,6 +148,16 @@ static int image_update(struct recorder *recorder, const struct tracked *tracked
                                recorder->writer);
 }
 
+/* The snapshot that the latest census belongs to. */
+static int64_t census_snapshot(const struct tracked *tracked)
+{
+    return tracked->census_asked != 0
+                   && atomic_load_explicit(&tracked->shared->census_finished, memory_order_acquire)
+                          == tracked->census_asked
+               ? tracked->census_snapshot
+               : RECORDING_UNKNOWN;
+}
+
 /* All of one process, as of now. */
 static int process_write(struct recorder *recorder, struct tracked *tracked)
 {
@@ -159,7 +169,7 @@ static int process_write(struct recorder *recorder, struct tracked *tracked)
     if (result == 0 && tracked->image < recorder->image_count
         && recorder->images[tracked->image] != NULL) {
         result = census_write(tracked, &recorder->file, recorder->images[tracked->image],
-                              recorder->writer, RECORDING_UNKNOWN);
+                              recorder->writer, census_snapshot(tracked));
     }
     if (result == 0) {
         result = tracked_write_process(tracked, &recorder->file, recorder->writer);
@@ -203,6 +213,29 @@ void recorder_write_ended(struct recorder *recorder)
     recorder->active_count = kept;
     if (is_open) {
         transaction_end(recorder, result);
+    }
+}
+
+void recorder_write_censuses(struct recorder *recorder)
+{
+    for (uint32_t i = 0; recorder->writer != NULL && i < recorder->active_count; i++) {
+        struct tracked *tracked = recorder->entries[recorder->active[i]].tracked;
+        if (tracked == NULL || tracked->census_asked == 0
+            || atomic_load_explicit(&tracked->shared->census_finished, memory_order_acquire)
+                   < tracked->census_asked) {
+            continue;
+        }
+        int result = recording_writer_begin(recorder->writer, "a leak scan");
+        if (result == 0) {
+            result = image_update(recorder, tracked);
+        }
+        if (result == 0 && tracked->image < recorder->image_count
+            && recorder->images[tracked->image] != NULL) {
+            result = census_write(tracked, &recorder->file, recorder->images[tracked->image],
+                                  recorder->writer, census_snapshot(tracked));
+        }
+        transaction_end(recorder, result);
+        tracked->census_asked = 0;
     }
 }
 
@@ -268,6 +301,10 @@ void recorder_write_snapshot(struct recorder *recorder, uint64_t now_ns, const c
             tracked->peak_rss_bytes = peak;
         }
         result = tracked_write_snapshot(tracked, &recorder->file, recorder->writer, snapshot);
+        if (label != NULL && tracked->is_alive && tracked->census_asked == 0) {
+            tracked->census_asked = census_request(&recorder->file, tracked->shared, tracked->pid);
+            tracked->census_snapshot = snapshot;
+        }
         if (result == 0 && writes_sites) {
             result = process_write(recorder, tracked);
         } else if (result == 0) {

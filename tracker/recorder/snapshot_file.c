@@ -9,9 +9,13 @@
 #include <unistd.h>
 
 #include "arena/clock.h"
+#include "recorder/census_read.h"
 #include "recorder/image_writer.h"
 #include "recorder/procfs.h"
 #include "recorder/tracked.h"
+
+/* A scan of 1 GB takes about two seconds. */
+#define CENSUS_LIMIT_MS 30000u
 
 /* When the arena was last used: now while anybody of it lives, else its clock's last tick. */
 static uint64_t snapshot_time_ns(const struct arena_file *file, bool is_alive)
@@ -45,7 +49,7 @@ static void snapshot_fill_run(const struct arena_file *file, struct recording_ru
         .follow = follow == ARENA_FOLLOW_NONE   ? "none"
                   : follow == ARENA_FOLLOW_FORK ? "fork"
                                                 : "all",
-        .leaks = "off",
+        .leaks = header->config.leaks == 2 ? "full" : header->config.leaks == 1 ? "counts" : "off",
         .cpu_clock = header->config.cpu_clock == 0 ? "cpu" : "wall",
         .allocator = "default",
         .tracks_mmap = header->config.track_mmap != 0,
@@ -81,6 +85,9 @@ static int snapshot_write_process(const struct arena_file *file, struct tracked 
         result = image_writer_update(&image, file, recording);
     }
     if (result == 0) {
+        result = census_write(tracked, file, &image, recording, 0);
+    }
+    if (result == 0) {
         result = tracked_write_process(tracked, file, recording);
     }
     if (result == 0) {
@@ -107,6 +114,12 @@ static int snapshot_write_all(const struct arena_file *file,
             continue;
         }
         tracked->parent = snapshot_parent(tracked, options->only);
+        if (options->with_census && tracked->pidfd >= 0) {
+            uint32_t number = census_request(file, tracked->shared, tracked->pid);
+            if (number != 0) {
+                (void)census_await(tracked->shared, tracked->pid, number, CENSUS_LIMIT_MS);
+            }
+        }
         if (tracked->pidfd >= 0) {
             (void)tracked_poll(tracked, file, now_ns);
             tracked->peak_rss_bytes = (int64_t)procfs_read_peak_rss(tracked->pid);

@@ -2,7 +2,8 @@
  * recorder/snapshot_file.h - a recording of one moment, taken of a process that runs, or of
  * the arena that a process left behind.
  *
- * Copies counters out of the shared memory; the process is neither stopped nor asked.
+ * Copies counters out of the shared memory; the process is neither stopped nor asked,
+ * unless a leak scan is wanted.
  *
  * Context: commands. Memory: counters of the sites, for as long as it takes.
  */
@@ -19,6 +20,8 @@ struct snapshot_file_options {
     const char *cause; /* "request" */
     bool overwrite;
     int64_t only; /* index of a process in the arena, -1: all */
+    bool with_census; /* ask the processes that run for a leak scan: they stand still for
+                         some milliseconds */
 };
 
 /* Writes the recording, complete but for names. Returns 0, or a negative errno and *error;
