@@ -25,7 +25,8 @@ packages_of_group() {
         # clang builds everything a second time; the others are programs that the system
         # tests record, and valgrind is the independent count of their allocations.
         echo clang dwz llvm=llvm-symbolizer python3 valgrind jq libxml2-utils sqlite3 perl git binutils procps \
-            redis-server redis-tools nginx nodejs=node
+            redis-server redis-tools nginx nodejs=node \
+            golang-go=go libdevel-nytprof-perl chromium
         ;;
     bench)
         echo heaptrack libjemalloc2 google-perftools libgoogle-perftools4 valgrind time \

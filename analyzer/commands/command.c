@@ -3,6 +3,8 @@
 #include "commands/check.h"
 #include "commands/cpu.h"
 #include "commands/diff.h"
+#include "commands/export.h"
+#include "commands/flame.h"
 #include "commands/leaks.h"
 #include "commands/list.h"
 #include "commands/growth.h"
@@ -32,6 +34,10 @@ const struct command command_table[] = {
     {"list", "", "tracked processes of this user", command_list},
     {"check", "[LIMITS] [--] PROGRAM [ARG...] | FILE", "leak gate: run, then pass or fail",
      command_check},
+    {"flame", "FILE|A B [OPTIONS]", "flame graph of any metric, or of what changed, as one SVG",
+     command_flame},
+    {"export", "FILE --format F [OPTIONS]", "pprof, speedscope, collapsed, json, csv",
+     command_export},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -39,6 +39,21 @@ int output_open(struct output *output, const char *path, const char *input, stru
     return 0;
 }
 
+int output_create(struct output *output, const char *path, const char *input, bool overwrite,
+                  struct mt_error *error)
+{
+    struct stat status;
+    bool is_file = path != NULL && strcmp(path, "-") != 0 && stat(path, &status) == 0
+                   && S_ISREG(status.st_mode);
+    if (is_file && !overwrite && !output_is_same_file(path, input)) {
+        return mt_error_set(error, -EEXIST, MT_STATUS_USAGE,
+                            "%s: exists already; overwrite it with -f, or choose another name "
+                            "with -o",
+                            path);
+    }
+    return output_open(output, path, input, error);
+}
+
 int output_close(struct output *output, struct mt_error *error)
 {
     errno = 0;

@@ -23,6 +23,9 @@ struct output {
 /* Opens `path` for writing, or takes stdout when it is NULL or "-". `input` is the file
  * that is read, which is never overwritten; NULL: none. */
 int output_open(struct output *output, const char *path, const char *input, struct mt_error *error);
+/* The same, but a file that exists is -EEXIST unless `overwrite`. */
+int output_create(struct output *output, const char *path, const char *input, bool overwrite,
+                  struct mt_error *error);
 /* Flushes and closes; a write that failed at any time is an error. */
 int output_close(struct output *output, struct mt_error *error);
 

@@ -1,0 +1,300 @@
+"""Exports and flame graphs, each read by the program that it is for: names, numbers and sums must
+be the report's.
+"""
+
+import gzip
+import json
+import os
+import re
+import sqlite3
+import xml.etree.ElementTree
+
+from harness import MEMTRACK, SAMPLES, MemtrackTest, main, need, run
+
+KNOWN = os.path.join(SAMPLES, "known_totals")
+CPU = os.path.join(SAMPLES, "cpu")
+FLAMEGRAPH = "/usr/share/perl5/Devel/NYTProf/flamegraph.pl"
+HOSTILE = 'a"b\'<script>alert(1)</script>&amp;]]>\x1b[31m\nnext;line \u202e\\"%s'
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+class Pictures(MemtrackTest):
+    def export(self, name, *options, recording="run.mtk"):
+        out = self.path("out." + name)
+        outcome = run([MEMTRACK, "export", self.path(recording), "--format", name, "-f",
+                       "-o", out, *options])
+        self.assertEqual(outcome.status, 0, outcome)
+        return out
+
+    def flame(self, *options, inputs=("run.mtk",)):
+        out = self.path("out.svg")
+        outcome = run([MEMTRACK, "flame", *(self.path(name) for name in inputs), "-f", "-o", out,
+                       *options])
+        self.assertEqual(outcome.status, 0, outcome)
+        return out
+
+    def frames(self, path):
+        tree = xml.etree.ElementTree.parse(path)
+        return [group for group in tree.iter(SVG + "g") if group.get("class") == "f"]
+
+    def run_tool(self, *command, env=None):
+        outcome = run(list(command), env=env)
+        self.assertEqual(outcome.status, 0, outcome)
+        return outcome.stdout.decode(errors="replace")
+
+    def record_known(self):
+        outcome = self.record([KNOWN])
+        self.assertEqual(outcome.status, 3, outcome)
+        return self.report()["totals"]
+
+    def record_cpu(self):
+        outcome = self.record([CPU, "split", "1"], ["--cpu", "499"])
+        self.assertEqual(outcome.status, 0, outcome)
+        return self.report()["cpu"]
+
+    def make_hostile(self):
+        """Gives every function of the recording a name that no viewer may obey."""
+        self.record_known()
+        database = sqlite3.connect(self.path("run.mtk"))
+        database.execute("UPDATE function SET name = ? || id", (HOSTILE,))
+        database.commit()
+        database.close()
+
+    # ---- pprof ----
+
+    def pprof_total(self, path, index):
+        """The sum of one sample type as go tool pprof itself adds it up, in bytes or counts."""
+        text = self.run_tool(need("go"), "tool", "pprof", "-unit=B", "-raw", path)
+        types = re.search(r"Samples:\n(.*)\n", text).group(1).split()
+        names = [word.split("/")[0] for word in types]
+        rows = re.findall(r"^ *((?:\d+ +)*\d+): ", text[text.index("Samples:"):
+                                                         text.index("Locations")], re.M)
+        column = names.index(index)
+        return sum(int(row.split()[column]) for row in rows)
+
+    def test_pprof_reads_exports_and_finds_the_reports_totals(self):
+        totals = self.record_known()
+        path = self.export("pprof")
+        for index, field in (("alloc_objects", "allocations"), ("alloc_space", "allocated_bytes"),
+                             ("inuse_objects", "live_blocks"), ("inuse_space", "live_bytes"),
+                             ("peak_space", "peak_bytes"),
+                             ("temporary_objects", "temporary_allocations")):
+            self.assertEqual(self.pprof_total(path, index), totals[field], index)
+
+    def test_pprof_shows_functions_lines_and_modules_of_an_export(self):
+        self.record_known()
+        path = self.export("pprof", "--metric", "allocated")
+        go = need("go")
+        top = self.run_tool(go, "tool", "pprof", "-top", path)
+        self.assertIn("Type: alloc_space", top)
+        self.assertRegex(top, r"\bmain\b")
+        self.assertIn("main", self.run_tool(go, "tool", "pprof", "-peek", "main", path))
+        self.assertIn("known_totals.c:", self.run_tool(go, "tool", "pprof", "-lines", "-top", path))
+        raw = self.run_tool(go, "tool", "pprof", "-raw", path)
+        build_ids = re.findall(r"known_totals ([0-9a-f]{40})", raw)
+        self.assertEqual(len(build_ids), 1, raw[raw.index("Mappings"):])
+        self.assertIn("[FN]", raw)
+        self.assertIn("main", self.run_tool(go, "tool", "pprof", "-traces", path))
+
+    def test_pprof_subtracts_one_export_from_another(self):
+        self.record_known()
+        path = self.export("pprof", "--metric", "allocated")
+        text = self.run_tool(need("go"), "tool", "pprof", "-top", "-base", path, path)
+        self.assertRegex(text, r"Showing nodes accounting for 0, ")
+
+    def test_pprof_shows_cpu_samples_with_their_threads(self):
+        cpu = self.record_cpu()
+        path = self.export("pprof", "--metric", "cpu")
+        total = self.pprof_total(path, "cpu")
+        self.assertEqual(round(total * 499 / 1e9), cpu["samples"])
+        self.assertIn("tid:", self.run_tool(need("go"), "tool", "pprof", "-tags", path))
+
+    def test_pprof_export_merges_all_processes(self):
+        outcome = self.record(["/bin/sh", "-c", "%s; %s; true" % (KNOWN, KNOWN)])
+        self.assertEqual(outcome.status, 0, outcome)
+        report = self.report()
+        expected = report["totals"]["allocations"]
+        todo = list(report["children"])
+        while todo:
+            child = todo.pop()
+            expected += child["totals"]["allocations"]
+            todo += child["children"]
+        self.assertEqual(self.pprof_total(self.export("pprof", "--all-processes"),
+                                          "alloc_objects"), expected)
+
+    # ---- collapsed and speedscope ----
+
+    def test_collapsed_stacks_add_up_and_flamegraph_draws_them(self):
+        totals = self.record_known()
+        for metric, field in (("allocated", "allocated_bytes"), ("allocations", "allocations"),
+                              ("live", "live_bytes"), ("blocks", "live_blocks"),
+                              ("peak", "peak_bytes"), ("temporary", "temporary_allocations")):
+            path = self.export("collapsed", "--metric", metric)
+            with open(path, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+            self.assertEqual(sum(int(line.rsplit(" ", 1)[1]) for line in lines), totals[field],
+                             metric)
+        self.assertTrue(os.path.exists(FLAMEGRAPH), "run scripts/packages.sh test")
+        path = self.export("collapsed", "--metric", "allocated")
+        svg = self.run_tool(need("perl"), FLAMEGRAPH, path)
+        self.assertIn("main", svg)
+
+    def test_speedscope_file_has_the_reports_totals(self):
+        totals = self.record_known()
+        with open(self.export("speedscope"), encoding="utf-8") as file:
+            scope = json.load(file)
+        sums = {profile["name"]: sum(profile["weights"]) for profile in scope["profiles"]}
+        self.assertEqual(sums["allocated"], totals["allocated_bytes"])
+        self.assertEqual(sums["live"], totals["live_bytes"])
+        self.assertEqual(sums["peak"], totals["peak_bytes"])
+        self.assertEqual(scope["profiles"][scope["activeProfileIndex"]]["name"], "live")
+        frames = len(scope["shared"]["frames"])
+        for profile in scope["profiles"]:
+            self.assertEqual(len(profile["samples"]), len(profile["weights"]))
+            self.assertTrue(all(0 <= frame < frames for sample in profile["samples"]
+                                for frame in sample))
+
+    # ---- flame graphs ----
+
+    def test_flame_graph_has_the_reports_totals_and_nested_frames(self):
+        totals = self.record_known()
+        for metric, field in (("allocated", "allocated_bytes"), ("peak", "peak_bytes"),
+                              ("allocations", "allocations")):
+            frames = self.frames(self.flame("--metric", metric, "--min-width", "0"))
+            self.assertEqual(int(frames[0].get("data-v")), totals[field])
+            self.assertTrue(any(frame.get("data-n") == "main" for frame in frames))
+            ends = {}
+            for frame in frames:
+                depth, x = int(frame.get("data-d")), float(frame.get("data-x"))
+                end = x + float(frame.get("data-w"))
+                if depth > 0:
+                    self.assertLessEqual(end, ends[depth - 1] + 1e-6)
+                ends[depth] = end
+
+    def test_flame_graph_of_the_same_state_twice_has_no_change(self):
+        self.record_known()
+        frames = self.frames(self.flame("--metric", "allocated", inputs=("run.mtk", "run.mtk")))
+        for frame in frames:
+            self.assertIn("+0 B", frame.find(SVG + "title").text)
+            self.assertEqual(frame.find(SVG + "rect").get("fill"), "#ebebeb")
+
+    def test_flame_graph_shows_growth_red_and_shrinkage_blue(self):
+        self.record_known()
+        self.assertEqual(self.record(["/bin/true"], recording="little.mtk").status, 0)
+        def colour(inputs):
+            fill = self.frames(self.flame("--metric", "allocated", inputs=inputs))[0].find(
+                SVG + "rect").get("fill")
+            return int(fill[1:3], 16), int(fill[5:7], 16)
+        red, blue = colour(("little.mtk", "run.mtk"))
+        self.assertGreater(red, blue)
+        red, blue = colour(("run.mtk", "little.mtk"))
+        self.assertGreater(blue, red)
+
+    def chromium(self, path, fragment="", script=""):
+        """The picture as headless Chromium leaves it, after a script of ours."""
+        page = self.path("page.svg")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        with open(page, "w", encoding="utf-8") as file:
+            file.write(text.replace("</svg>", "<script><![CDATA[%s]]></script></svg>" % script))
+        outcome = run([need("chromium"), "--headless=new", "--no-sandbox", "--disable-gpu",
+                       "--user-data-dir=" + self.path("profile"), "--window-size=1220,900",
+                       "--dump-dom", "file://" + page + fragment])
+        self.assertEqual(outcome.status, 0, outcome)
+        dom = outcome.stdout.decode()
+        return dom[dom.index("<svg"):]
+
+    def test_flame_graph_zooms_by_click_and_key_in_a_browser(self):
+        self.record_known()
+        path = self.flame("--metric", "allocated", "--min-width", "0")
+        names = [frame.get("data-n") for frame in self.frames(path)]
+        index = names.index("main")
+        dom = self.chromium(path, script="""
+            const groups = Array.from(document.querySelectorAll('.f'));
+            const width = (at) => +groups[at].querySelector('rect').getAttribute('width');
+            const root = document.documentElement;
+            groups[%d].dispatchEvent(new MouseEvent('click', {bubbles: true}));
+            root.setAttribute('data-zoomed', width(%d) / width(0));
+            root.setAttribute('data-hash', location.hash);
+            groups[%d].dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape', bubbles: true}));
+            root.setAttribute('data-hidden', document.querySelectorAll('.f.gone').length);
+            """ % (index, index, index))
+        hidden = int(re.search('data-hidden="([0-9]+)"', dom).group(1))
+        self.assertEqual(hidden, 0)
+        self.assertAlmostEqual(float(re.search('data-zoomed="([^"]*)"', dom).group(1)), 1, 2)
+        self.assertIn('data-hash="#z=%d"' % index, dom)
+
+    def test_flame_graph_searches_by_regular_expression_in_a_browser(self):
+        self.record_known()
+        path = self.flame("--metric", "allocated", "--min-width", "0")
+        dom = self.chromium(path, "#s=%5Emai.%24")
+        count = len(re.findall('class="f match"', dom))
+        expected = sum(1 for frame in self.frames(path) if re.match("^mai.$", frame.get("data-n")))
+        self.assertEqual(count, expected)
+        self.assertRegex(dom, r"matched 100\.0 %% in %d frames" % expected)
+
+    # ---- hostile names and bad input ----
+
+    def test_hostile_names_break_no_picture_and_no_export(self):
+        self.make_hostile()
+        path = self.flame("--metric", "allocated", "--min-width", "0")
+        names = [frame.get("data-n") for frame in self.frames(path)]
+        self.assertTrue(any("<script>alert(1)</script>" in name for name in names))
+        with open(path, "rb") as file:
+            text = file.read()
+        self.assertEqual(text.count(b"<script>"), 1)
+        self.assertNotIn(b"\x1b", text)
+        dom = self.chromium(path, "#s=alert", "document.documentElement.setAttribute('data-done', 1)")
+        self.assertIn('data-done="1"', dom)
+        self.assertIn("f match", dom)
+        with open(self.export("collapsed", "--metric", "allocated"), encoding="utf-8") as file:
+            for line in file.read().split("\n")[:-1]:
+                self.assertRegex(line, r" \d+$")
+                self.assertNotIn("\x1b", line)
+        with open(self.export("speedscope"), encoding="utf-8") as file:
+            json.load(file)
+        top = self.run_tool(need("go"), "tool", "pprof", "-top", self.export("pprof"))
+        self.assertNotIn("\x1b", top)
+
+    def assert_refused(self, status, words, *command):
+        outcome = run([MEMTRACK, *command])
+        self.assertEqual(outcome.status, status, outcome)
+        text = outcome.stderr.decode()
+        self.assertRegex(text, r"\Amemtrack: .*\n\Z")
+        for word in words:
+            self.assertIn(word, text)
+
+    def test_exports_say_what_is_missing_and_how_to_get_it(self):
+        self.assertEqual(self.record([KNOWN], ["--no-cpu", "--leaks=off"]).status, 3)
+        run_mtk = self.path("run.mtk")
+        out = self.path("there")
+        self.assert_refused(65, ["no CPU samples", "--no-cpu"], "flame", run_mtk, "--metric", "cpu",
+                            "-o", out)
+        self.assert_refused(65, ["--leaks=full"], "export", run_mtk, "--format", "collapsed",
+                            "--metric", "leaked", "-o", out)
+        self.assert_refused(65, ["@peak"], "export", run_mtk + "@peak", "--format", "collapsed",
+                            "--metric", "allocated", "-o", out)
+        self.assertFalse(os.path.exists(out))
+        self.assert_refused(64, ["pprof"], "export", run_mtk, "--format", "pprov", "-o", out)
+        self.assert_refused(64, ["--metric=lvie"], "flame", run_mtk, "--metric", "lvie", "-o", out)
+        self.assert_refused(66, ["no-such"], "flame", self.path("no-such"), "-o", out)
+
+    def test_outputs_that_exist_are_kept_unless_forced(self):
+        self.record_known()
+        out = self.path("there")
+        with open(out, "w", encoding="ascii") as file:
+            file.write("precious")
+        self.assert_refused(64, ["exists", "-f"], "flame", self.path("run.mtk"), "-o", out)
+        self.assert_refused(64, ["exists", "-f"], "export", self.path("run.mtk"), "--format",
+                            "pprof", "-o", out)
+        with open(out, encoding="ascii") as file:
+            self.assertEqual(file.read(), "precious")
+        outcome = run([MEMTRACK, "export", self.path("run.mtk"), "--format", "pprof", "-f", "-o",
+                       out])
+        self.assertEqual(outcome.status, 0, outcome)
+        with gzip.open(out) as file:
+            self.assertIn(b"known_totals", file.read())
+
+
+if __name__ == "__main__":
+    main()
