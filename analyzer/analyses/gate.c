@@ -1,9 +1,11 @@
 #include "analyses/gate.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyses/growth.h"
 #include "analyses/signature.h"
 
 #define GATE_CONSUMERS 3
@@ -444,7 +446,72 @@ static void judge_amount(struct judge *judge, enum gate_limit limit)
     }
 }
 
+/* ---- growth --------------------------------------------------------------- */
+
+static int64_t growth_of(struct judge *judge, const struct model_process *process,
+                         const struct growth *growth)
+{
+    int64_t fastest = 0;
+    for (size_t i = 0; i < growth->site_count; i++) {
+        const struct growth_site *site = &growth->sites[i];
+        bool grows = site->verdict == GROWTH_LEAK || site->verdict == GROWTH_GROWING
+                     || site->verdict == GROWTH_FREED_AT_EXIT;
+        if (!grows || !(site->low > 0)) {
+            continue;
+        }
+        int64_t rate = site->low < 9e18 ? (int64_t)ceil(site->low) : INT64_MAX;
+        fastest = rate > fastest ? rate : fastest;
+        if (rate > judge->options->most[GATE_MAX_GROWTH]) {
+            struct gate_failure *failure = failure_add(judge->result);
+            failure->kind = GATE_KIND_GROWTH;
+            failure->limit = GATE_MAX_GROWTH;
+            failure->process = process;
+            failure->stack = site->stack;
+            failure->signature = signature_make(judge->region, judge->model, site->stack);
+            failure->blocks = site->live_blocks;
+            failure->bytes = rate;
+            failure->reason = site->held_by_count > 0 ? site->held_by[0] : NULL;
+        }
+    }
+    return fastest;
+}
+
+/* Processes that lived too shortly have no trend; at least one must have. */
+static void judge_growth(struct judge *judge)
+{
+    const struct model *model = judge->model;
+    const struct growth_options options = {0};
+    struct mt_error why = {0};
+    int64_t fastest = 0;
+    bool was_judged = false;
+    if (!is_limited(judge, GATE_MAX_GROWTH)) {
+        return;
+    }
+    for (size_t i = 0; i < model->process_count; i++) {
+        const struct growth *growth = NULL;
+        if (growth_make(judge->region, model, &model->processes[i], &options, &growth, &why) == 0) {
+            int64_t rate = growth_of(judge, &model->processes[i], growth);
+            fastest = rate > fastest ? rate : fastest;
+            was_judged = true;
+        }
+    }
+    verdict_add(judge, GATE_MAX_GROWTH, fastest);
+    if (!was_judged) {
+        blind_add(judge, NULL,
+                  region_format(judge->region, "growth cannot be judged: %s", why.text));
+    }
+}
+
 /* ---- the whole ------------------------------------------------------------ */
+
+static int64_t count_blindness(const struct gate_result *result)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < result->failure_count; i++) {
+        count += result->failures[i].kind == GATE_KIND_BLIND;
+    }
+    return count;
+}
 
 static void judge_findings(struct judge *judge)
 {
@@ -488,12 +555,13 @@ void gate_judge(struct region *region, const struct model *model,
     *result = (struct gate_result){.model = model, .is_passed = true};
     baseline_init(&result->found, region, NULL);
     look_at_run(&judge);
-    int64_t unseen = (int64_t)result->failure_count;
     judge_findings(&judge);
     judge_amount(&judge, GATE_MAX_PEAK);
     judge_amount(&judge, GATE_MAX_LIVE_AT_EXIT);
     judge_amount(&judge, GATE_MAX_ALLOCATIONS);
     judge_amount(&judge, GATE_MAX_TEMPORARY);
+    judge_growth(&judge);
+    int64_t unseen = count_blindness(result);
     if (unseen > 0) {
         verdict_add(&judge, GATE_COMPLETE, unseen);
     }

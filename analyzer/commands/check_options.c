@@ -24,6 +24,7 @@ static const char check_help[] =
     "      --max-live-at-exit BYTES the largest process's live bytes at its end\n"
     "      --max-allocations N      allocations, summed\n"
     "      --max-temporary N        blocks released before the thread allocated again\n"
+    "      --max-growth RATE        bytes a second by which any place keeps growing\n"
     "      --no-errors              no double, invalid or mismatched release\n"
     "      --baseline FILE          only what is new or worse than in FILE fails: a recording,\n"
     "                               or a file that --write-baseline wrote\n"
@@ -59,6 +60,7 @@ enum check_option {
     CHECK_MAX_LIVE_AT_EXIT,
     CHECK_MAX_ALLOCATIONS,
     CHECK_MAX_TEMPORARY,
+    CHECK_MAX_GROWTH,
     CHECK_NO_ERRORS,
     CHECK_BASELINE,
     CHECK_WRITE_BASELINE,
@@ -78,6 +80,7 @@ static const struct option check_long_options[] = {
     {"max-live-at-exit", required_argument, NULL, CHECK_MAX_LIVE_AT_EXIT},
     {"max-allocations", required_argument, NULL, CHECK_MAX_ALLOCATIONS},
     {"max-temporary", required_argument, NULL, CHECK_MAX_TEMPORARY},
+    {"max-growth", required_argument, NULL, CHECK_MAX_GROWTH},
     {"no-errors", no_argument, NULL, CHECK_NO_ERRORS},
     {"baseline", required_argument, NULL, CHECK_BASELINE},
     {"write-baseline", required_argument, NULL, CHECK_WRITE_BASELINE},
@@ -143,6 +146,18 @@ static int parse_limit(struct gate_options *gate, enum gate_limit limit, bool is
     return code;
 }
 
+/* "10k" or "10k/s". */
+static int parse_growth(struct gate_options *gate, const char *value, struct mt_error *error)
+{
+    char rate[64];
+    size_t length = strlen(value);
+    if (length >= 2 && strcmp(value + length - 2, "/s") == 0) {
+        length -= 2;
+    }
+    snprintf(rate, sizeof(rate), "%.*s", (int)(length < 63 ? length : 63), value);
+    return parse_limit(gate, GATE_MAX_GROWTH, true, rate, error);
+}
+
 static int parse_result(struct check_options *options, int option, const char *value,
                         struct mt_error *error)
 {
@@ -198,6 +213,8 @@ static int parse_own(void *context, int option, const char *value, struct mt_err
         return parse_limit(gate, GATE_MAX_ALLOCATIONS, false, value, error);
     case CHECK_MAX_TEMPORARY:
         return parse_limit(gate, GATE_MAX_TEMPORARY, false, value, error);
+    case CHECK_MAX_GROWTH:
+        return parse_growth(gate, value, error);
     case CHECK_NO_ERRORS:
         gate->is_set[GATE_NO_ERRORS] = true;
         return 0;

@@ -1,6 +1,7 @@
 /* memtrack: the command that a person calls. Anything that is not a command's name is a
  * program to record. */
 #include "commands/command.h"
+#include "commands/memcheck.h"
 #include "commands/run.h"
 
 #include <locale.h>
@@ -77,6 +78,9 @@ int main(int argc, char **argv)
     const struct command *command = command_find(argv[1]);
     if (command != NULL) {
         return command->run(argc - 1, argv + 1);
+    }
+    if (memcheck_is_meant(argc, argv)) {
+        return command_memcheck(argc, argv);
     }
     const char *guess = argv[1][0] != '-' ? command_guess_name(argv[1]) : NULL;
     if (guess != NULL && !main_is_program(argv[1])) {

@@ -108,7 +108,7 @@ static const char *message_of(struct region *region, const struct gate_failure *
     case GATE_KIND_GROWTH:
         return region_format(region, "grows by at least %s a second%s%s",
                              quantity_bytes(failure->bytes).text,
-                             failure->reason != NULL ? ": " : "",
+                             failure->reason != NULL ? ", held by " : "",
                              failure->reason != NULL ? failure->reason : "");
     case GATE_KIND_CONSUMER:
         return consumer_message(region, failure);
