@@ -8,6 +8,7 @@
 #include "report/diff_report.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -228,6 +229,45 @@ static void diff_print(FILE *out, const struct diff_arguments *arguments, const 
     region_free(region);
 }
 
+/* A side that is loaded while the other one is. */
+struct diff_load {
+    struct opened *opened;
+    const char *file;
+    const char *process;
+    struct mt_error error;
+    int code;
+};
+
+static void *diff_load_side(void *context)
+{
+    struct diff_load *load = context;
+    load->code = opened_open(load->opened, load->file, load->process, &load->error);
+    return NULL;
+}
+
+/* Loads both sides at once: they share nothing. */
+static int diff_load(const struct diff_arguments *arguments, const char *const process[2],
+                     struct opened sides[2], struct mt_error *error)
+{
+    struct diff_load loads[2];
+    pthread_t thread;
+    for (size_t i = 0; i < 2; i++) {
+        loads[i] = (struct diff_load){
+            .opened = &sides[i], .file = arguments->files[i], .process = process[i]};
+    }
+    bool is_parallel = pthread_create(&thread, NULL, diff_load_side, &loads[0]) == 0;
+    if (!is_parallel) {
+        diff_load_side(&loads[0]);
+    }
+    diff_load_side(&loads[1]);
+    if (is_parallel) {
+        pthread_join(thread, NULL);
+    }
+    const struct diff_load *failed = loads[0].code != 0 ? &loads[0] : &loads[1];
+    *error = failed->error;
+    return failed->code;
+}
+
 static int diff_run(struct diff_arguments *arguments, struct mt_error *error)
 {
     regex_t focus;
@@ -247,8 +287,8 @@ static int diff_run(struct diff_arguments *arguments, struct mt_error *error)
         code =
             diff_compile("--ignore", arguments->ignore, &ignore, &arguments->options.ignore, error);
     }
-    for (size_t i = 0; i < 2 && code == 0; i++) {
-        code = opened_open(&sides[i], arguments->files[i], process[i], error);
+    if (code == 0) {
+        code = diff_load(arguments, process, sides, error);
     }
     struct output output;
     if (code == 0) {

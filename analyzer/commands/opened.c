@@ -84,11 +84,13 @@ static int opened_load_arena(struct model_selector *selector, pid_t pid, struct 
     return code;
 }
 
-int opened_load(const char *file, struct model **model, struct mt_error *error)
+static int opened_load_as(const char *file, bool is_lean, struct model **model,
+                          struct mt_error *error)
 {
     struct region *region = region_new();
     struct model_selector selector;
     int code = model_selector_parse(region, file, &selector, error);
+    selector.is_lean = is_lean;
     if (code == 0) {
         pid_t pid = opened_pid(selector.path);
         code = pid > 0 || arena_find_is_arena(selector.path)
@@ -99,11 +101,16 @@ int opened_load(const char *file, struct model **model, struct mt_error *error)
     return code;
 }
 
+int opened_load(const char *file, struct model **model, struct mt_error *error)
+{
+    return opened_load_as(file, false, model, error);
+}
+
 int opened_open(struct opened *opened, const char *file, const char *process,
                 struct mt_error *error)
 {
     *opened = (struct opened){0};
-    int code = opened_load(file, &opened->model, error);
+    int code = opened_load_as(file, true, &opened->model, error);
     if (code != 0) {
         opened->model = NULL;
         return code;

@@ -17,7 +17,7 @@ struct opened {
  * program left (MEMTRACK_OUTPUT), or the pid of a tracked process, as it is now. */
 int opened_load(const char *file, struct model **model, struct mt_error *error);
 
-/* Loads `file`, which may carry a selector. `process` is a pid, "#INDEX", a program's name,
+/* Loads `file` as above, but without lifetimes and CPU samples. `process` is a pid, "#INDEX", a program's name,
  * or NULL for the run's first. Tells on stderr what is damaged. Returns 0, or a negative
  * errno and *error. Release with opened_close(), also after an error. */
 int opened_open(struct opened *opened, const char *file, const char *process,

@@ -358,7 +358,9 @@ static void load_sites(struct loader *loader)
             load_sites_of_snapshot(loader, snapshot->snapshot);
         }
     }
-    recording_reader_each(reader, RECORDING_TABLE_LIFETIME, id, load_visit_lifetime, loader);
+    if (!model->selector.is_lean) {
+        recording_reader_each(reader, RECORDING_TABLE_LIFETIME, id, load_visit_lifetime, loader);
+    }
 }
 
 static int load_visit_cpu(void *context, const void *row)
@@ -546,7 +548,9 @@ static void load_process(struct model *model, struct model_process *process)
     recording_reader_each(reader, RECORDING_TABLE_DEFECT, id, load_visit_defect, &loader);
     process->defects = load_take(&loader, sizeof(*process->defects), &process->defect_count);
     load_sites(&loader);
-    recording_reader_each(reader, RECORDING_TABLE_CPU, id, load_visit_cpu, &loader);
+    if (!model->selector.is_lean) {
+        recording_reader_each(reader, RECORDING_TABLE_CPU, id, load_visit_cpu, &loader);
+    }
     process->cpu = load_take(&loader, sizeof(*process->cpu), &process->cpu_count);
     load_census(&loader);
     load_finish_sites(&loader);

@@ -9,6 +9,7 @@
 #include "foundation/error.h"
 #include "foundation/region.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum model_state {
@@ -29,6 +30,9 @@ struct model_selector {
     int64_t time_ns;
     const char *label;
     const char *text; /* what followed '@'; NULL: nothing */
+    /* Load without lifetimes and CPU samples, which few analyses need and which take a
+     * third of the time. */
+    bool is_lean;
 };
 
 /* Takes `argument` apart. A file whose whole name exists is that file, whatever '@' its

@@ -116,7 +116,7 @@ static int reader_copy_file(const char *from, const char *to)
     int source = open(from, O_RDONLY | O_CLOEXEC);
     int target = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     int code = source < 0 || target < 0 ? -errno : 0;
-    static char buffer[65536];
+    char buffer[65536];
     ssize_t count = 0;
     while (code == 0 && (count = read(source, buffer, sizeof(buffer))) > 0) {
         if (write(target, buffer, (size_t)count) != count) {

@@ -1,6 +1,7 @@
 #include "report/run_report.h"
 
 #include "report/cpu_report.h"
+#include "analyses/ledger.h"
 #include "report/place.h"
 #include "report/quantity.h"
 
@@ -216,6 +217,59 @@ static void run_add_timeline(struct run_maker *maker)
     chart->end_seconds = points[process->point_count - 1].seconds;
     chart->mark_seconds = (double)process->row.peak_ns / 1e9 - start;
     chart->mark_label = "peak";
+}
+
+/* ---- resident memory ------------------------------------------------------ */
+
+static const char *run_ledger_label(const char *item)
+{
+    static const char *const labels[][2] = {
+        {"requested", "asked for by the program"},
+        {"rounding", "rounding by the allocator"},
+        {"allocator-free", "free, but held by the allocator"},
+        {"own-mappings", "the program's own mappings"},
+        {"stacks", "stacks of threads"},
+        {"files-and-code", "files and code"},
+        {"memtrack", "memtrack itself"},
+        {"unexplained", "unexplained"},
+    };
+    for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
+        if (strcmp(labels[i][0], item) == 0) {
+            return labels[i][1];
+        }
+    }
+    return item;
+}
+
+static void run_add_ledger(struct run_maker *maker)
+{
+    static const struct report_column columns[] = {{"bytes", "bytes", REPORT_BYTES},
+                                                   {"share", "share", REPORT_PERCENT},
+                                                   {"what", "item", REPORT_TEXT}};
+    struct region *region = maker->document->region;
+    const struct ledger *ledger = ledger_find(region, maker->model, maker->process);
+    if (ledger == NULL) {
+        return;
+    }
+    report_add_section(
+        maker->document, "Where the resident memory was",
+        region_format(region, "%s%s%s", quantity_bytes(ledger->rss_bytes).text,
+                      ledger->snapshot != NULL ? " after " : "",
+                      ledger->snapshot != NULL
+                          ? quantity_seconds((double)ledger->snapshot->time_ns / 1e9).text
+                          : ""));
+    struct report_table *table = report_add_table(maker->document, columns, 3);
+    for (size_t i = 0; i < ledger->count; i++) {
+        const struct ledger_entry *entry = &ledger->entries[i];
+        struct report_row *row = report_add_row(maker->document, table);
+        report_set_integer(row, 0, entry->bytes);
+        if (entry->bytes > 0) {
+            report_set_number(row, 1, run_share(entry->bytes, ledger->rss_bytes));
+        }
+        report_set_text(row, 2,
+                        entry->bytes < 0 ? "asked for, but never touched: not resident"
+                                         : run_ledger_label(entry->item));
+    }
 }
 
 /* ---- lists of sites ------------------------------------------------------ */
@@ -781,6 +835,7 @@ struct report_document *run_report_make(const struct summary *summary,
     run_add_head(&maker);
     run_add_totals(&maker);
     run_add_timeline(&maker);
+    run_add_ledger(&maker);
     run_add_defects(&maker);
     run_add_leaks(&maker);
     run_add_peak(&maker);

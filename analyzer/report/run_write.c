@@ -1,5 +1,6 @@
 /* The contract's JSON of a run, and the table of its sites. */
 #include "report/cpu_report.h"
+#include "analyses/ledger.h"
 #include "report/place.h"
 #include "report/run_report.h"
 
@@ -270,6 +271,23 @@ static void write_sites(struct report_tree *tree, const struct model *model,
     tree_end(tree);
 }
 
+/* Where the resident memory was; items add up to "rss_bytes". */
+static void write_ledger(struct report_tree *tree, const struct model *model,
+                         const struct model_process *process)
+{
+    struct region *region = region_new();
+    const struct ledger *ledger = ledger_find(region, model, process);
+    tree_array(tree, "resident");
+    for (size_t i = 0; ledger != NULL && i < ledger->count; i++) {
+        tree_object(tree, NULL);
+        tree_text(tree, "item", ledger->entries[i].item);
+        tree_integer(tree, "bytes", ledger->entries[i].bytes);
+        tree_end(tree);
+    }
+    tree_end(tree);
+    region_free(region);
+}
+
 static void write_timeline(struct report_tree *tree, const struct model_process *process)
 {
     tree_array(tree, "timeline");
@@ -331,6 +349,7 @@ static void write_begin_process(struct report_tree *tree, const struct model *mo
     write_leaks(tree, model, process);
     write_sites(tree, model, process);
     write_timeline(tree, process);
+    write_ledger(tree, model, process);
     tree_object(tree, "cpu");
     cpu_report_write_members(tree, summary->cpu);
     tree_end(tree);

@@ -493,6 +493,8 @@ void process_answer_allocator(void)
         return;
     }
     process_cold.read_allocator(figures);
+    atomic_store_explicit(&process_cold.process->own_bytes, live_map_resident_bytes(),
+                          memory_order_relaxed);
     atomic_store_explicit(&figures->answered, requested, memory_order_release);
     atomic_store_explicit(&is_answering, 0, memory_order_release);
 }

@@ -305,6 +305,9 @@ void recorder_write_snapshot(struct recorder *recorder, uint64_t now_ns, const c
             tracked->census_asked = census_request(&recorder->file, tracked->shared, tracked->pid);
             tracked->census_snapshot = snapshot;
         }
+        if (result == 0) {
+            result = tracked_write_ledger(tracked, recorder->writer, snapshot, now_ns);
+        }
         if (result == 0 && writes_sites) {
             result = process_write(recorder, tracked);
         } else if (result == 0) {

@@ -64,6 +64,7 @@ struct tracked {
     uint64_t count_next_ns; /* allocations not summed up again before */
     uint32_t figures_requested;
     uint64_t figures_next_ns;
+    uint64_t ledger_next_ns; /* where its memory is: not looked up again before */
 
     struct site_sums sums; /* latest reading */
     bool is_in_use;        /* sums are being written: no new reading now */
@@ -100,6 +101,9 @@ int tracked_write_points(struct tracked *tracked, struct recording_writer *recor
 /* Reads the counters anew and writes those that changed since the last snapshot. */
 int tracked_write_snapshot(struct tracked *tracked, const struct arena_file *file,
                            struct recording_writer *recording, int64_t snapshot);
+/* Where its resident memory is, at this snapshot; now and then, as it takes a while. */
+int tracked_write_ledger(struct tracked *tracked, struct recording_writer *recording,
+                         int64_t snapshot, uint64_t now_ns);
 /* Sites, lifetimes, CPU samples, threads, defects over the whole run until now. */
 int tracked_write_sites(struct tracked *tracked, const struct arena_file *file,
                         struct recording_writer *recording);

@@ -1,0 +1,76 @@
+/* The ledger of a tracked process: recorder/ledger.h, as rows of a snapshot. */
+#include <time.h>
+
+#include "recorder/ledger.h"
+#include "recorder/tracked.h"
+
+#define LEDGER_GAP_NS UINT64_C(1000000000)
+/* Not more often than 20 times in a run's age, nor for more than this part of the time. */
+#define LEDGER_AGE_PART 20u
+#define LEDGER_COST_PART 200u
+/* A program that allocates answers within microseconds; one that does not is not waited for. */
+#define LEDGER_WAIT_NS UINT64_C(5000000)
+#define LEDGER_STEP_NS 500000
+
+static uint64_t ledger_clock_ns(void)
+{
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Asks for the allocator's figures and waits for a moment. Returns whether there are any. */
+static bool ledger_ask(struct tracked *tracked)
+{
+    struct arena_allocator_figures *figures = &tracked->shared->allocator_figures;
+    uint32_t number = ++tracked->figures_requested;
+    atomic_store_explicit(&figures->requested, number, memory_order_release);
+    for (uint64_t waited = 0; waited < LEDGER_WAIT_NS; waited += LEDGER_STEP_NS) {
+        if (atomic_load_explicit(&figures->answered, memory_order_acquire) == number) {
+            return true;
+        }
+        const struct timespec step = {.tv_nsec = LEDGER_STEP_NS};
+        (void)nanosleep(&step, NULL);
+    }
+    return atomic_load_explicit(&figures->answered, memory_order_acquire) != 0;
+}
+
+int tracked_write_ledger(struct tracked *tracked, struct recording_writer *recording,
+                         int64_t snapshot, uint64_t now_ns)
+{
+    if (!tracked->is_alive || tracked->pidfd < 0 || now_ns < tracked->ledger_next_ns) {
+        return 0;
+    }
+    uint64_t before_ns = ledger_clock_ns();
+    struct arena_process *shared = tracked->shared;
+    struct arena_allocator_figures *figures = &shared->allocator_figures;
+    struct ledger_input input = {.has_figures = ledger_ask(tracked)};
+    if (ledger_read(tracked->pid, &input.mappings) != 0 || input.mappings.rss_bytes == 0) {
+        tracked->ledger_next_ns = now_ns + LEDGER_GAP_NS;
+        return 0; /* it ended, or may not be looked at */
+    }
+    const struct site_sum *total = &tracked->sums.total;
+    input.live_bytes =
+        (int64_t)(total->allocated_bytes - total->freed_bytes + total->inherited_bytes);
+    input.own_bytes = (int64_t)atomic_load_explicit(&shared->own_bytes, memory_order_relaxed);
+    input.figures_allocated_bytes =
+        (int64_t)atomic_load_explicit(&figures->allocated_bytes, memory_order_relaxed);
+    input.figures_active_bytes =
+        (int64_t)atomic_load_explicit(&figures->active_bytes, memory_order_relaxed);
+    uint64_t gap_ns = LEDGER_GAP_NS;
+    uint64_t cost_ns = ledger_clock_ns() - before_ns;
+    gap_ns = gap_ns > now_ns / LEDGER_AGE_PART ? gap_ns : now_ns / LEDGER_AGE_PART;
+    gap_ns = gap_ns > cost_ns * LEDGER_COST_PART ? gap_ns : cost_ns * LEDGER_COST_PART;
+    tracked->ledger_next_ns = now_ns + gap_ns;
+    struct ledger_item items[LEDGER_ITEMS];
+    int count = ledger_make(&input, items);
+    int result = 0;
+    for (int i = 0; i < count && result == 0; i++) {
+        result = recording_writer_put_ledger(recording,
+                                             &(struct recording_ledger){.snapshot = snapshot,
+                                                                        .process = tracked->index,
+                                                                        .item = items[i].name,
+                                                                        .bytes = items[i].bytes});
+    }
+    return result;
+}
