@@ -1,4 +1,5 @@
 /* The contract's JSON of a run, and the table of its sites. */
+#include "analyses/leaks.h"
 #include "report/cpu_report.h"
 #include "analyses/ledger.h"
 #include "report/place.h"
@@ -185,24 +186,24 @@ static void write_classes(struct report_tree *tree, const struct model_leaks *le
     }
 }
 
+/* Without what the run's own suppressions name. */
 static void write_leaks(struct report_tree *tree, const struct model *model,
                         const struct model_process *process)
 {
-    const char *scan = process->row.scan;
-    if (process->census != NULL && process->census->scan != NULL) {
-        scan = process->census->scan;
-    }
-    if (scan == NULL) {
-        scan = model->run->leaks != NULL && strcmp(model->run->leaks, "off") == 0
-                   ? "off"
-                   : "failed: no scan was recorded";
-    }
+    struct region *region = region_new();
+    struct suppressions suppressions;
+    struct leaks_result leaks;
+    suppressions_init(&suppressions, region);
+    /* They were checked when the run began; what cannot be read suppresses nothing. */
+    (void)leaks_add_recorded_suppressions(model, &suppressions, NULL);
+    leaks_analyze(region, model, process, &suppressions, &leaks);
     tree_object(tree, "leaks");
-    write_classes(tree, &process->leaks);
-    write_class(tree, "suppressed", process->leaks.blocks[RECORDING_LEAK_IGNORED],
-                process->leaks.bytes[RECORDING_LEAK_IGNORED]);
-    tree_text(tree, "scan", scan);
+    write_classes(tree, &leaks.totals);
+    write_class(tree, "suppressed", leaks.suppressed_blocks, leaks.suppressed_bytes);
+    tree_text(tree, "scan", leaks.scan);
     tree_end(tree);
+    suppressions_deinit(&suppressions);
+    region_free(region);
 }
 
 static void write_lifetimes(struct report_tree *tree, const struct model *model,
