@@ -5,6 +5,8 @@
 #include "commands/command.h"
 #include "commands/opened.h"
 #include "commands/quantity.h"
+#include "render/html.h"
+#include "report/page_data.h"
 #include "report/run_report.h"
 
 #include <errno.h>
@@ -14,6 +16,12 @@
 #define REPORT_TOP_DEFAULT 10u
 #define REPORT_FRAMES_SHOWN 10u
 #define REPORT_STACKS_SHOWN 3u
+
+struct report_arguments {
+    struct report_options options;
+    const char *output;
+    const char *page; /* --html */
+};
 
 /* ---- printing ------------------------------------------------------------ */
 
@@ -89,15 +97,23 @@ static int report_load(const struct report_options *options, struct model **mode
     return 0;
 }
 
-static void report_render(FILE *out, const struct report_options *options,
-                          const struct model *model, const struct model_process *process)
+/* Says what is wrong with a recording that is shown as far as it could be read. */
+static void report_tell_damage(const struct model *model)
 {
     const char *damage = recording_reader_damage(model->reader);
-    if (damage != NULL && out != stderr) {
+    if (damage != NULL) {
         struct mt_error line = {0};
         mt_error_set(&line, -EBADMSG, MT_STATUS_DATA, "%s: %s; the report shows what could be read",
                      model->selector.path, damage);
         fprintf(stderr, "memtrack: %s\n", line.text);
+    }
+}
+
+static void report_render(FILE *out, const struct report_options *options,
+                          const struct model *model, const struct model_process *process)
+{
+    if (out != stderr) {
+        report_tell_damage(model);
     }
     if (options->format == OUTPUT_JSON) {
         report_print_json(out, model, process);
@@ -120,24 +136,60 @@ int report_print(FILE *out, const struct report_options *options, struct mt_erro
     return code;
 }
 
-/* ---- the command --------------------------------------------------------- */
+/* ---- the page ------------------------------------------------------------ */
 
-struct report_arguments {
-    struct report_options options;
-    const char *output;
-};
+static int report_write_page(FILE *out, const struct model *model,
+                             const struct model_process *only, struct mt_error *error)
+{
+    struct render_html *html = malloc(sizeof(*html));
+    int code = html == NULL ? -ENOMEM : render_html_init(html, out);
+    if (code == 0) {
+        page_data_write(&html->json.tree, model, only);
+        code = render_html_finish(html);
+    }
+    free(html);
+    return code == 0 ? 0
+                     : mt_error_set(error, code, MT_STATUS_FAILED,
+                                    "--html: the page could not be made: %s", strerror(-code));
+}
+
+static int report_make_page(const struct report_arguments *arguments, const struct model *model,
+                            const struct model_process *process, struct mt_error *error)
+{
+    if (!render_html_exists()) {
+        return mt_error_set(error, -ENOSYS, MT_STATUS_FAILED,
+                            "--html: this memtrack was built without node, which makes the page; "
+                            "install nodejs and npm (scripts/packages.sh page) and build again");
+    }
+    struct output output;
+    int code = output_open(&output, arguments->page, model->selector.path, error);
+    if (code != 0) {
+        return code;
+    }
+    report_tell_damage(model);
+    code = report_write_page(output.file, model,
+                             arguments->options.process != NULL ? process : NULL, error);
+    struct mt_error ignored = {0};
+    int closed = output_close(&output, code == 0 ? error : &ignored);
+    return code != 0 ? code : closed;
+}
+
+/* ---- the command --------------------------------------------------------- */
 
 enum report_key {
     REPORT_KEY_FORMAT = 256,
     REPORT_KEY_TOP,
     REPORT_KEY_PROCESS,
     REPORT_KEY_WIDE,
-    REPORT_KEY_COLOR
+    REPORT_KEY_COLOR,
+    REPORT_KEY_HTML
 };
 
 static const struct argp_option report_option_table[] = {
     {"format", REPORT_KEY_FORMAT, "FORMAT", 0, "text, json, csv or markdown (default text)", 0},
     {"output", 'o', "OUT", 0, "write to OUT instead of stdout", 0},
+    {"html", REPORT_KEY_HTML, "OUT.html", 0,
+     "write one interactive page, all processes in it, that opens in a browser", 0},
     {"top", REPORT_KEY_TOP, "N", 0, "rows in each list (default 10)", 0},
     {"process", REPORT_KEY_PROCESS, "PID|#INDEX", 0,
      "the process to report, as the report lists them (default: the first; csv: all)", 0},
@@ -181,6 +233,9 @@ static error_t report_parse(int key, char *value, struct argp_state *state)
     case REPORT_KEY_WIDE:
         arguments->options.is_wide = true;
         return 0;
+    case REPORT_KEY_HTML:
+        arguments->page = value;
+        return 0;
     case 'o':
         arguments->output = value;
         return 0;
@@ -196,10 +251,25 @@ static error_t report_parse(int key, char *value, struct argp_state *state)
             return arguments_fail(state, "report: no recording was named, write `memtrack report "
                                          "FILE`");
         }
+        if (arguments->page != NULL && arguments->output != NULL) {
+            return arguments_fail(state, "report: --html names a file of its own, leave out -o");
+        }
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
+}
+
+static int report_make_text(const struct report_arguments *arguments, const struct model *model,
+                            const struct model_process *process, struct mt_error *error)
+{
+    struct output output;
+    int code = output_open(&output, arguments->output, model->selector.path, error);
+    if (code == 0) {
+        report_render(output.file, &arguments->options, model, process);
+        code = output_close(&output, error);
+    }
+    return code;
 }
 
 int command_report(int argc, char **argv)
@@ -223,12 +293,8 @@ int command_report(int argc, char **argv)
     if (report_load(&arguments.options, &model, &process, &error) != 0) {
         return command_fail(&error);
     }
-    struct output output;
-    code = output_open(&output, arguments.output, model->selector.path, &error);
-    if (code == 0) {
-        report_render(output.file, &arguments.options, model, process);
-        code = output_close(&output, &error);
-    }
+    code = arguments.page != NULL ? report_make_page(&arguments, model, process, &error)
+                                  : report_make_text(&arguments, model, process, &error);
     model_free(model);
     return code != 0 ? command_fail(&error) : MT_STATUS_OK;
 }
