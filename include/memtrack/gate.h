@@ -120,7 +120,10 @@ static inline bool memtrack_gate_end(struct memtrack_gate *gate)
         }
         return !is_required;
     }
-    const struct memtrack_budget *budget = &gate->budget;
+    struct memtrack_budget *budget = &gate->budget;
+    if (budget->may_keep && budget->live_blocks.most == 0) {
+        budget->live_blocks.is_set = false; /* said after the gate had begun */
+    }
     gate->usage = memtrack_usage_since(&gate->mark);
     const struct memtrack_usage *usage = &gate->usage;
     bool is_clean =

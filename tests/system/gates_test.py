@@ -319,6 +319,57 @@ class MemcheckTest(GateCase):
         self.assertEqual(outcome.status, 64, outcome)
 
 
+class FrameworkTest(MemtrackTest):
+    """Gates of single tests, inside one process."""
+
+    def build(self, source, *libraries):
+        program = self.path("suite")
+        compiler = need("g++" if source.endswith("pp") else "gcc")
+        outcome = run([compiler, "-g", "-Wall", "-Wextra", "-Werror", "-I",
+                       os.path.join(SOURCE, "include"), "-o", program,
+                       os.path.join(PROJECT, source), *libraries])
+        self.assertEqual(outcome.status, 0, outcome)
+        return program
+
+    def truth(self, source):
+        with open(os.path.join(PROJECT, source), encoding="utf-8") as file:
+            comment = file.read().split("*/")[0].replace("\n *", " ")
+        passes, fails = re.search("passes: (.*) fails under memtrack: (.*)", comment).groups()
+        return [[name.strip() for name in names.split(",")] for names in (passes, fails)]
+
+    def assert_gated(self, source, pattern, *libraries):
+        """pattern finds (name) or (word, name) of failed tests."""
+        program = self.build(source, *libraries)
+        passes, fails = self.truth(source)
+        plain = run([program], cwd=self.folder)
+        self.assertEqual(plain.status, 0, plain)
+        self.assertEqual((plain.stdout + plain.stderr).count(b"memory gates are inactive"), 1, plain)
+        required = run([program], cwd=self.folder, env={**os.environ, "MEMTRACK_REQUIRED": "1"})
+        self.assertNotEqual(required.status, 0, required)
+        tracked = self.record([program])
+        text = (tracked.stdout + tracked.stderr).decode()
+        failed = set(re.findall(pattern, text))
+        self.assertEqual(failed, set(fails), text)
+        self.assertFalse(failed & set(passes))
+        self.assertNotEqual(tracked.status, 0)
+        self.assertRegex(text, source.replace(".", r"\.") + r":\d+")
+        return text
+
+    def test_cmocka_tests_are_gates(self):
+        text = self.assert_gated("in_cmocka.c", r"\[  FAILED  \] ([a-z_]+)", "-lcmocka")
+        self.assertIn("77 bytes in 1 block", text)
+        self.assertIn("grows with every repetition", text)
+
+    def test_googletest_tests_are_gates(self):
+        text = self.assert_gated("in_googletest.cpp", r"\[  FAILED  \] (\w+\.\w+)", "-lgtest",
+                                 "-lgtest_main", "-pthread")
+        self.assertIn("77 bytes in 1 block", text)
+
+    def test_catch2_tests_are_gates(self):
+        text = self.assert_gated("in_catch2.cpp", r"-{79}\n([a-z ]+)\n(?:  \w+\n)?-{79}")
+        self.assertIn("78 bytes in 1 block", text)
+
+
 class CtestTest(MemtrackTest):
     def configure(self, *options):
         build = self.path("project")
