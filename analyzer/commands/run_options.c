@@ -22,6 +22,11 @@
     "      --follow=all|none|fork  which children to record (default all)\n" \
     "      --allocator=default|jemalloc|PATH  run the program on this allocator\n" \
     "      --leaks=full|counts|off  the leak scan at exit (default full)\n" \
+    "      --leaks-at-_exit     scan also where a process ends by _exit\n" \
+    "      --roots LIST         where pointers count: of globals, stacks, registers, tls,\n" \
+    "                           mappings (default all)\n" \
+    "      --interior-pointers  a pointer into a block holds it, as for LeakSanitizer\n" \
+    "      --pointer-alignment N  of pointers in memory: 1, 2, 4 or 8 (default 8)\n" \
     "      --mmap               count the program's own anonymous mappings too\n"
 
 const char run_options_list[] = LIST_OF_RECORDING;
@@ -54,6 +59,10 @@ enum run_option {
     RUN_OPTION_FOLLOW,
     RUN_OPTION_ALLOCATOR,
     RUN_OPTION_LEAKS,
+    RUN_OPTION_LEAKS_AT_UNDERSCORE_EXIT,
+    RUN_OPTION_ROOTS,
+    RUN_OPTION_INTERIOR_POINTERS,
+    RUN_OPTION_POINTER_ALIGNMENT,
     RUN_OPTION_MMAP,
     RUN_OPTION_SUPPRESSIONS,
     RUN_OPTION_REPORT,
@@ -74,6 +83,10 @@ static const struct option run_long_options[] = {
     {"follow", required_argument, NULL, RUN_OPTION_FOLLOW},
     {"allocator", required_argument, NULL, RUN_OPTION_ALLOCATOR},
     {"leaks", required_argument, NULL, RUN_OPTION_LEAKS},
+    {"leaks-at-_exit", no_argument, NULL, RUN_OPTION_LEAKS_AT_UNDERSCORE_EXIT},
+    {"roots", required_argument, NULL, RUN_OPTION_ROOTS},
+    {"interior-pointers", no_argument, NULL, RUN_OPTION_INTERIOR_POINTERS},
+    {"pointer-alignment", required_argument, NULL, RUN_OPTION_POINTER_ALIGNMENT},
     {"mmap", no_argument, NULL, RUN_OPTION_MMAP},
     {"suppressions", required_argument, NULL, RUN_OPTION_SUPPRESSIONS},
     {"report", required_argument, NULL, RUN_OPTION_REPORT},
@@ -221,6 +234,51 @@ static int choice_into(const char *option, const char *text, const char *const *
     return 0;
 }
 
+/* A list such as "globals,stacks". */
+static int roots_parse(const char *list, uint32_t *roots, struct mt_error *error)
+{
+    static const struct {
+        const char *name;
+        uint32_t bit;
+    } kinds[] = {{"globals", ARENA_ROOTS_GLOBALS},
+                 {"stacks", ARENA_ROOTS_STACKS},
+                 {"registers", ARENA_ROOTS_REGISTERS},
+                 {"tls", ARENA_ROOTS_TLS},
+                 {"mappings", ARENA_ROOTS_MAPPINGS}};
+    *roots = 0;
+    for (const char *at = list;; at++) {
+        size_t length = strcspn(at, ",");
+        uint32_t bit = 0;
+        for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+            if (strlen(kinds[i].name) == length && strncmp(kinds[i].name, at, length) == 0) {
+                bit = kinds[i].bit;
+            }
+        }
+        if (bit == 0) {
+            return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
+                                "--roots: '%.*s' is not known: list some of globals, stacks, "
+                                "registers, tls, mappings",
+                                (int)length, at);
+        }
+        *roots |= bit;
+        at += length;
+        if (*at == '\0') {
+            return 0;
+        }
+    }
+}
+
+static int alignment_parse(const char *value, uint32_t *alignment, struct mt_error *error)
+{
+    static const char *const names[] = {"1", "2", "4", "8", NULL};
+    int position = choice_parse("--pointer-alignment", value, names, "1, 2, 4 or 8", error);
+    if (position < 0) {
+        return position;
+    }
+    *alignment = 1u << position;
+    return 0;
+}
+
 static int record_option(int option, const char *value, struct run_options *options,
                          struct mt_error *error)
 {
@@ -259,6 +317,16 @@ static int record_option(int option, const char *value, struct run_options *opti
         return allocator_find(options, value, error);
     case RUN_OPTION_LEAKS:
         return choice_into("--leaks", value, leaks, "full, counts or off", &config->leaks, error);
+    case RUN_OPTION_LEAKS_AT_UNDERSCORE_EXIT:
+        config->census_flags |= ARENA_CENSUS_FLAG_AT_UNDERSCORE_EXIT;
+        return 0;
+    case RUN_OPTION_ROOTS:
+        return roots_parse(value, &config->roots, error);
+    case RUN_OPTION_INTERIOR_POINTERS:
+        config->census_flags |= ARENA_CENSUS_FLAG_INTERIOR;
+        return 0;
+    case RUN_OPTION_POINTER_ALIGNMENT:
+        return alignment_parse(value, &config->pointer_alignment_bytes, error);
     case RUN_OPTION_MMAP:
         config->track_mmap = 1;
         return 0;

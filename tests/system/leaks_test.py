@@ -173,6 +173,32 @@ class LeaksTest(harness.MemtrackTest):
         self.assertEqual(held[0]["held_by"][0]["blocks"], 1)
         self.assertRegex(held[0]["held_by"][0]["chain"][0], r"^kept(\.\d+)? \(leaks\)$")
 
+    def test_options_choose_what_counts(self):
+        program = os.path.join(harness.SAMPLES, "leaks")
+        for case, options, expected in (
+                ("global", ["--roots", "stacks,registers"], {"definite": 1}),
+                ("mapping", ["--roots", "globals,stacks,registers,tls"], {"definite": 1}),
+                ("mapping", ["--roots", "mappings"], {"reachable": 1}),
+                ("interior", ["--interior-pointers"], {"reachable": 1}),
+                ("interior_chain", ["--interior-pointers", "--pointer-alignment", "1"],
+                 {"reachable": 2})):
+            with self.subTest(case=case, options=options):
+                self.record([program, case], options=["-f", *options])
+                self.assertEqual(self.subject_classes(self.report()), expected)
+        for options in (["--roots", "globals,stack"], ["--roots", ""],
+                        ["--pointer-alignment", "3"]):
+            with self.subTest(options=options):
+                outcome = self.record([program, "global"], options=["-f", *options])
+                self.assertEqual(outcome.status, 64, outcome)
+                self.assertEqual(len(outcome.stderr.splitlines()), 1)
+
+    def test_scan_at_underscore_exit_is_made_when_asked(self):
+        code = "import os; kept = [0] * 100; os._exit(3)"
+        for options, expected in ((["--leaks-at-_exit"], "full"), ([], "failed: ")):
+            outcome = self.record(["/usr/bin/python3", "-c", code], options=["-f", *options])
+            self.assertEqual(outcome.status, 3, outcome)
+            self.assertTrue(self.leaks()["leaks"]["scan"].startswith(expected))
+
     def test_running_process_scans_itself_and_goes_on(self):
         code = ("import os, time\n"
                 "open('pid', 'w').write(str(os.getpid()))\n"
