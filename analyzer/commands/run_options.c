@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 #define LIST_OF_RECORDING \
     "      --snapshot-every TIME  500ms, 10s, 5m (default: 1s at first, then ever less often)\n" \
+    "      --snapshot-signal USR1|USR2  that signal to memtrack takes a snapshot\n" \
     "      --sample BYTES       record one allocation per BYTES allocated on average\n" \
     "      --cpu HZ, --no-cpu   CPU samples a second (default 99), or none\n" \
     "      --cpu-clock=cpu|wall sample while the program computes, or also while it waits,\n" \
@@ -51,6 +53,7 @@ const char run_options_help[] =
 
 enum run_option {
     RUN_OPTION_SNAPSHOT_EVERY = 256,
+    RUN_OPTION_SNAPSHOT_SIGNAL,
     RUN_OPTION_SAMPLE,
     RUN_OPTION_CPU,
     RUN_OPTION_NO_CPU,
@@ -75,6 +78,7 @@ static const struct option run_long_options[] = {
     {"output", required_argument, NULL, 'o'},
     {"force", no_argument, NULL, 'f'},
     {"snapshot-every", required_argument, NULL, RUN_OPTION_SNAPSHOT_EVERY},
+    {"snapshot-signal", required_argument, NULL, RUN_OPTION_SNAPSHOT_SIGNAL},
     {"sample", required_argument, NULL, RUN_OPTION_SAMPLE},
     {"cpu", required_argument, NULL, RUN_OPTION_CPU},
     {"no-cpu", no_argument, NULL, RUN_OPTION_NO_CPU},
@@ -296,6 +300,16 @@ static int record_option(int option, const char *value, struct run_options *opti
                                 "--snapshot-every: '%s' is too short: 10ms is the least", value);
         }
         return code;
+    case RUN_OPTION_SNAPSHOT_SIGNAL:
+        value += strncmp(value, "SIG", 3) == 0 ? 3 : 0;
+        options->recorder.snapshot_signal = strcmp(value, "USR1") == 0   ? SIGUSR1
+                                            : strcmp(value, "USR2") == 0 ? SIGUSR2
+                                                                         : 0;
+        return options->recorder.snapshot_signal != 0
+                   ? 0
+                   : mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
+                                  "--snapshot-signal: '%s' cannot be used: choose USR1 or USR2",
+                                  value);
     case RUN_OPTION_SAMPLE:
         code = quantity_parse_bytes("--sample", value, &config->sample_bytes, error);
         if (code == 0 && config->sample_bytes == 1) {

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 
@@ -226,6 +227,63 @@ class GrowthTest(harness.MemtrackTest):
         self.assertEqual(leak["live_bytes"]["delta"], 1000 * leak["live_blocks"]["delta"])
         # The snapshot and the recording of the whole run speak of the same sites.
         self.assertEqual(self.diff("b.mtk", "run.mtk")["matched"]["different_builds"], False)
+
+    def test_snapshot_signal_takes_a_labelled_snapshot_and_spares_the_program(self):
+        with subprocess.Popen([harness.MEMTRACK, "run", "-q", "--report=none", "-o",
+                               self.path("run.mtk"), "--snapshot-signal", "USR1", "--", SHAPES,
+                               "2000", "steady_leak"], start_new_session=True) as running:
+            self.tracked(SHAPES)
+            time.sleep(0.3)
+            running.send_signal(signal.SIGUSR1)
+            # The program would have died of it.
+            self.assertEqual(running.wait(30), 0)
+        labels = [snapshot["label"] for snapshot in self.report()["snapshots"]]
+        self.assertEqual(labels.count("signal"), 1)
+        diff = self.diff("run.mtk@label:signal", "run.mtk")
+        self.assertGreater(diff["totals"]["live_bytes"]["delta"], 50000)
+        self.assertEqual(self.refused("run", "--snapshot-signal", "KILL", "/bin/true")[0], 64)
+
+    def test_growth_names_what_a_filling_redis_holds_and_calls_it_bounded_later(self):
+        server, client, bench = harness.need("redis-server", "redis-cli", "redis-benchmark")
+        port = str(20000 + os.getpid() % 20000)
+        with subprocess.Popen([harness.MEMTRACK, "run", "-q", "--report=none", "-o",
+                               self.path("run.mtk"), "--snapshot-every", "100ms", "--", server,
+                               "--port", port, "--save", "", "--appendonly", "no", "--loglevel",
+                               "warning"], start_new_session=True, cwd=self.folder,
+                              stdout=subprocess.DEVNULL) as running:
+            self.addCleanup(running.kill)
+            for _ in range(100):
+                if harness.run([client, "-p", port, "ping"]).stdout.startswith(b"PONG"):
+                    break
+                time.sleep(0.1)
+            filling = [subprocess.run([bench, "-p", port, "-q", "-n", "6000", "-r", "1000000",
+                                       "-d", "200", "-P", "4", "-t", "set"],
+                                      stdout=subprocess.DEVNULL, check=True, timeout=60)
+                       and time.sleep(0.2) for _ in range(8)]
+            self.assertEqual(len(filling), 8)
+            mark = self.path("filled.mtk")
+            pid = [process["pid"] for process in json.loads(harness.run(
+                [harness.MEMTRACK, "list", "--format", "json"]).stdout)["processes"]
+                   if os.path.basename(process["program"]).startswith("redis")][0]
+            self.assertEqual(harness.run([harness.MEMTRACK, "snapshot", str(pid), "-o",
+                                          mark]).status, 0)
+            with open(mark, "rb") as file:
+                self.assertEqual(file.read(6), b"SQLite")
+            seconds = self.diff("filled.mtk", "filled.mtk")["a"]["seconds"]
+            time.sleep(3)
+            harness.run([client, "-p", port, "shutdown", "nosave"])
+            self.assertEqual(running.wait(60), 0)
+        filling = self.growth("run.mtk@%.3fs" % seconds)
+        held = [site for site in filling["sites"] if site["verdict"] in ("growing", "leak")]
+        self.assertGreater(len(held), 0)
+        names = {frame["function"] for site in held for frame in site["stack"]}
+        self.assertTrue(names & {"setCommand", "setGenericCommand", "dbAdd", "createStringObject",
+                                 "tryObjectEncoding", "call"}, names)
+        before = {tuple(frame["module_offset"] for frame in site["stack"]) for site in held[:3]}
+        after = {tuple(frame["module_offset"] for frame in site["stack"]): site["verdict"]
+                 for site in self.growth("run.mtk")["sites"]}
+        for stack in before:
+            self.assertIn(after[stack], ("bounded", "freed-at-exit"))
 
     def test_snapshot_refuses_what_is_not_tracked(self):
         self.assertEqual(self.refused("snapshot", str(os.getpid()), "-o", "x.mtk")[0], 66)

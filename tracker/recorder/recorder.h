@@ -41,6 +41,7 @@ struct recorder_options {
     const char *output;      /* with %p, %e, %h; NULL: memtrack.%e.%p.mtk */
     bool overwrite;          /* an existing output */
     bool is_quiet;           /* no progress line */
+    int snapshot_signal;     /* takes a snapshot instead of being passed on; 0: none */
     uint64_t snapshot_every_ns; /* 0: every second at first, then ever less often */
     struct arena_config config;
     const char *shim;           /* absolute path of libmemtrack.so */

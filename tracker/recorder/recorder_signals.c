@@ -35,6 +35,10 @@ static void signal_handle(struct recorder *recorder, const struct signalfd_sigin
     if (is_stop(number)) {
         recorder->is_stop_pending = true;
     }
+    if (number != 0 && (int)number == recorder->options->snapshot_signal) {
+        recorder_write_snapshot(recorder, arena_file_now_ns(&recorder->file), "signal", "signal");
+        return;
+    }
     if (number == SIGCHLD || number == SIGPIPE || number == SIGXFSZ) {
         return;
     }
