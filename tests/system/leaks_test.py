@@ -173,6 +173,23 @@ class LeaksTest(harness.MemtrackTest):
         self.assertEqual(held[0]["held_by"][0]["blocks"], 1)
         self.assertRegex(held[0]["held_by"][0]["chain"][0], r"^kept(\.\d+)? \(leaks\)$")
 
+    def test_census_knows_the_heap_of_jemalloc(self):
+        cases = truth("leaks.c")
+        for case in ("global", "none", "thread_local", "thread_stack", "mapping", "list", "large",
+                     "large_held", "cycle", "dead_stack", "freed_block"):
+            with self.subTest(case=case):
+                outcome = self.record([os.path.join(harness.SAMPLES, "leaks"), case],
+                                      options=["-f", "--allocator=jemalloc"])
+                self.assertEqual(outcome.status, 0, outcome)
+                self.assertEqual(self.subject_classes(self.report()), cases[case])
+
+    def test_program_that_confines_itself_is_left_alone(self):
+        outcome = self.record([os.path.join(harness.SAMPLES, "confined"), "seccomp"],
+                              options=["-f"])
+        self.assertEqual(outcome.status, 0, outcome)
+        self.assertEqual(self.leaks()["leaks"]["scan"],
+                         "failed: the program confined itself with seccomp")
+
     def test_options_choose_what_counts(self):
         program = os.path.join(harness.SAMPLES, "leaks")
         for case, options, expected in (
