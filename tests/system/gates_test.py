@@ -192,6 +192,28 @@ int main(void)
         self.assertEqual(status, 23)
         self.assertEqual(result["limits"][0]["actual"], 77)
 
+    def test_what_the_c_library_keeps_of_joined_threads_is_no_leak(self):
+        source = self.path("joins.c")
+        with open(source, "w", encoding="ascii") as file:
+            file.write("""
+#include <pthread.h>
+static void *nothing(void *argument) { return argument; }
+int main(void)
+{
+    pthread_t threads[6];
+    for (int i = 0; i < 6; i++) {
+        pthread_create(&threads[i], NULL, nothing, NULL);
+    }
+    for (int i = 0; i < 6; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    return 0;
+}
+""")
+        self.assertEqual(run([need("gcc"), "-g", "-pthread", "-o", self.path("joins"), source]).status, 0)
+        outcome = self.check("--", self.path("joins"))
+        self.assertEqual(outcome.status, 0, outcome)
+
     def assert_refused(self, status, pattern, *arguments):
         outcome = self.check(*arguments)
         self.assertEqual(outcome.status, status, outcome)

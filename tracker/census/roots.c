@@ -537,6 +537,9 @@ static void dead_stacks_exclude(struct roots *roots, const struct parked_thread 
              at -= 64) {
             if (is_dead_descriptor(at, threads, thread_count)) {
                 roots_exclude(roots, range->start, range->end);
+                if (roots->dead_vector_count < ROOTS_DEAD_THREADS_MAX) {
+                    roots->dead_vectors[roots->dead_vector_count++] = ((const uintptr_t *)at)[1];
+                }
                 break;
             }
         }

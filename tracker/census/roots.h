@@ -21,6 +21,8 @@
 #define ROOTS_MAX 262144u
 #define ROOTS_EXCLUDED_MAX 524288u
 #define ROOTS_MODULES_MAX 8192u
+/* glibc keeps 40 MiB of stacks of ended threads: five of 8 MiB, more of smaller ones. */
+#define ROOTS_DEAD_THREADS_MAX 512u
 
 struct root {
     uintptr_t start;
@@ -49,6 +51,10 @@ struct roots {
     struct root_module *modules; /* [0..module_count), by address */
     uint32_t module_count;
     uint64_t thread_local_bytes; /* of all modules: at most so much below a thread pointer */
+    /* Thread vectors of ended threads whose stacks the C library keeps: with the stack it
+     * keeps the vector, for the next thread. */
+    uintptr_t dead_vectors[ROOTS_DEAD_THREADS_MAX];
+    uint32_t dead_vector_count;
     bool is_cut; /* a table was too small */
 };
 

@@ -112,12 +112,24 @@ static void thread_vector_scan(struct scan *scan, const struct parked_thread *th
     marking_add_root(&scan->marking, vector - 16, &holder);
 }
 
+/* Kept by the C library for its next threads; see roots.h. */
+static void dead_vectors_scan(struct scan *scan)
+{
+    struct findings_holder holder = {.kind = ARENA_HOLDER_TLS};
+    for (uint32_t i = 0; i < scan->roots.dead_vector_count; i++) {
+        marking_add_root(&scan->marking, scan->roots.dead_vectors[i] - 16, &holder);
+    }
+}
+
 static void roots_scan(struct scan *scan, uint32_t which, const struct parked_thread *threads,
                        uint32_t count)
 {
     for (uint32_t i = 0; i < scan->roots.count; i++) {
         const struct root *root = &scan->roots.roots[i];
         marking_scan_root(&scan->marking, root->start, root->end, &root->holder);
+    }
+    if ((which & ARENA_ROOTS_TLS) != 0) {
+        dead_vectors_scan(scan);
     }
     for (uint32_t i = 0; i < count; i++) {
         if (threads[i].state != PARKED_STANDING) {
