@@ -118,9 +118,14 @@ static int choice_parse(const char *option, const char *text, const char *const 
 
 static int suppressions_add(struct run_options *options, const char *path, struct mt_error *error)
 {
-    if (access(path, R_OK) != 0) {
+    struct stat status;
+    if (access(path, R_OK) != 0 || stat(path, &status) != 0) {
         return mt_error_set(error, -errno, MT_STATUS_NO_INPUT,
                             "%s: %s: name a readable suppression file", path, strerror(errno));
+    }
+    if (S_ISDIR(status.st_mode)) {
+        return mt_error_set(error, -EISDIR, MT_STATUS_NO_INPUT,
+                            "%s: is a folder: name a suppression file in it", path);
     }
     if (options->recorder.suppression_count == RUN_SUPPRESSIONS_MAX) {
         return mt_error_set(error, -E2BIG, MT_STATUS_USAGE,

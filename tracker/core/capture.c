@@ -63,6 +63,14 @@ void capture_modules_changed(void)
     }
 }
 
+void capture_limit_arena(uint64_t mapped_bytes)
+{
+    capture.stacks.arena.mapped_bytes = mapped_bytes;
+    capture.stacks.stacks.arena.mapped_bytes = mapped_bytes;
+    capture.stacks.prefixes.arena.mapped_bytes = mapped_bytes;
+    capture.modules.arena.mapped_bytes = mapped_bytes;
+}
+
 int capture_start(const struct arena *arena, struct arena_image *image,
                   struct arena_process *process)
 {

@@ -52,6 +52,9 @@ size_t capture_thread_bytes(void);
 int capture_start(const struct arena *arena, struct arena_image *image,
                   struct arena_process *process);
 
+/* The arena ends here from now on: what is in use lies below. */
+void capture_limit_arena(uint64_t mapped_bytes);
+
 /* Modules may have been unloaded or replaced: call after each dlclose that succeeded.
  * Rules and kept stacks are forgotten. Any thread; takes the loader's lock, so not from a
  * signal handler or an allocation hook. */

@@ -22,6 +22,8 @@
 
 #define ARENA_VARIABLE "MEMTRACK_ARENA="
 #define MAPPED_BYTES_MIN (UINT64_C(8) << 20)
+/* Left free above what is in use when the program limits its address space. */
+#define SHRINK_MARGIN_BYTES (UINT64_C(32) << 20)
 
 union process_hot_page process_hot_page __attribute__((aligned(PROCESS_PAGE_BYTES)));
 struct process_cold process_cold;
@@ -173,14 +175,42 @@ static long open_by_socket(const struct arena_address *address)
 }
 
 /* How much of the arena may be mapped: where address space is limited, an eighth of it. */
+static uint64_t mapping_share(uint64_t limit_bytes, uint64_t arena_bytes)
+{
+    if (limit_bytes != RLIM_INFINITY && limit_bytes / 8 < arena_bytes) {
+        arena_bytes = (limit_bytes / 8) & ~(ARENA_EXTENT_BYTES - 1);
+    }
+    return arena_bytes < MAPPED_BYTES_MIN ? MAPPED_BYTES_MIN : arena_bytes;
+}
+
 static uint64_t mapping_limit(uint64_t arena_bytes)
 {
     struct rlimit limit;
-    if (raw_syscall6(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0) == 0
-        && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur / 8 < arena_bytes) {
-        arena_bytes = (limit.rlim_cur / 8) & ~(ARENA_EXTENT_BYTES - 1);
+    if (raw_syscall6(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0) != 0) {
+        limit.rlim_cur = RLIM_INFINITY;
     }
-    return arena_bytes < MAPPED_BYTES_MIN ? MAPPED_BYTES_MIN : arena_bytes;
+    return mapping_share(limit.rlim_cur, arena_bytes);
+}
+
+void process_limit_address_space(uint64_t limit_bytes)
+{
+    struct arena *arena = &process_cold.arena;
+    uint64_t mapped = arena->mapped_bytes;
+    if (!process_cold.is_started || mapped == 0) {
+        return;
+    }
+    /* The margin is also for extents that other threads are taking now by the old bound. */
+    uint64_t needed = atomic_load_explicit(&arena->header->used_bytes, memory_order_acquire)
+                      + SHRINK_MARGIN_BYTES;
+    uint64_t kept = mapping_share(limit_bytes, mapped);
+    kept = kept < needed ? needed : kept;
+    if (kept >= mapped) {
+        return;
+    }
+    arena->mapped_bytes = kept;
+    capture_limit_arena(kept);
+    atomic_thread_fence(memory_order_seq_cst);
+    raw_syscall3(SYS_munmap, (long)arena->header + (long)kept, (long)(mapped - kept), 0);
 }
 
 static bool arena_map(long fd, uint64_t key)

@@ -62,6 +62,11 @@ bool process_start(void);
  * blocks. Returns whether events are to be recorded. */
 bool process_forked(void);
 
+/* The address space is limited to limit_bytes from now on: returns most of the arena's, so
+ * that the program has what it asked for. What is in use stays; the rest is enough for
+ * ordinary runs, and beyond it events are dropped and counted. */
+void process_limit_address_space(uint64_t limit_bytes);
+
 /* The arguments, known to the constructor only. */
 void process_set_arguments(int argument_count, char *const *arguments);
 

@@ -129,8 +129,12 @@ static int output_open(struct recorder *recorder, struct mt_error *error)
     recorder_fill_run(recorder, &run);
     int code = recording_writer_create(result->output, &run, options->overwrite,
                                        &recorder->writer, &failure);
-    if (code == -EEXIST) {
+    if (code == -EEXIST && !options->overwrite) {
         return output_refuse(result->output, EEXIST, error);
+    }
+    if (code == -EEXIST) { /* a device, a pipe: never replaced */
+        *error = failure;
+        return code;
     }
     if (code != 0) {
         recorder->writer = NULL;

@@ -1,0 +1,66 @@
+"""Programs and commands that try to break memtrack: nothing of theirs may change, and what
+memtrack says must be true."""
+
+import os
+
+from harness import MEMTRACK, MemtrackTest, main, need, run
+
+LIMITED = """
+import os, resource
+def report(what, works):
+    print(what, works, flush=True)
+def allocates(size):
+    try:
+        return len(bytearray(size)) == size
+    except MemoryError:
+        return False
+resource.%s
+report("limit", resource.getrlimit(resource.RLIMIT_AS))
+report("within", allocates(300 << 20))
+report("beyond", allocates(1 << 30))
+if os.fork() == 0:
+    report("child within", allocates(300 << 20))
+    os._exit(0)
+os.wait()
+"""
+
+
+class HostileTest(MemtrackTest):
+
+    def test_a_program_may_limit_its_own_address_space(self):
+        python = need("/usr/bin/python3")
+        for call in ("setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))",
+                     "prlimit(0, resource.RLIMIT_AS, (1 << 30, 1 << 30))",
+                     "prlimit(os.getpid(), resource.RLIMIT_AS, (1 << 30, 1 << 30))"):
+            with self.subTest(call):
+                plain = self.assert_same_behaviour([python, "-c", LIMITED % call],
+                                                   options=["-f"])
+                self.assertIn(b"\nwithin True\nbeyond False\nchild within True\n",
+                              plain.stdout)
+                report = self.report()
+                self.assertEqual(report["totals"]["dropped_events"], 0)
+                self.assertTrue(report["mode"]["complete"])
+
+    def test_a_limit_that_is_refused_is_refused_as_without_us(self):
+        script = ("import resource\n"
+                  "for limit in ((5, 4), (-2, 3)):\n"
+                  "    try: resource.setrlimit(resource.RLIMIT_AS, limit)\n"
+                  "    except (ValueError, OSError, OverflowError) as error: print(error)\n")
+        plain = self.assert_same_behaviour([need("/usr/bin/python3"), "-c", script])
+        self.assertNotEqual(plain.stdout, b"")
+
+    def test_an_output_that_is_a_device_is_refused_in_true_words(self):
+        outcome = run([MEMTRACK, "run", "-f", "-o", "/dev/full", "--", "true"])
+        self.assertEqual(outcome.status, 125, outcome)
+        self.assertIn(b"/dev/full: not a regular file", outcome.stderr)
+        self.assertNotIn(b"give -f", outcome.stderr)
+
+    def test_a_folder_of_suppressions_is_refused_before_the_program_starts(self):
+        outcome = self.record(["touch", self.path("started")], ["--suppressions", self.folder])
+        self.assertEqual(outcome.status, 66, outcome)
+        self.assertEqual(outcome.stderr.count(b"\n"), 1, outcome)
+        self.assertFalse(os.path.exists(self.path("started")))
+
+
+if __name__ == "__main__":
+    main()
