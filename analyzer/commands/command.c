@@ -1,5 +1,6 @@
 #include "commands/command.h"
 
+#include "commands/annotate.h"
 #include "commands/check.h"
 #include "commands/cpu.h"
 #include "commands/diff.h"
@@ -34,9 +35,11 @@ const struct command command_table[] = {
     {"list", "", "tracked processes of this user", command_list},
     {"check", "[LIMITS] [--] PROGRAM [ARG...] | FILE", "leak gate: run, then pass or fail",
      command_check},
+    {"annotate", "FILE [SOURCE...] [OPTIONS]", "source lines with memory and CPU beside them",
+     command_annotate},
     {"flame", "FILE|A B [OPTIONS]", "flame graph of any metric, or of what changed, as one SVG",
      command_flame},
-    {"export", "FILE --format F [OPTIONS]", "pprof, speedscope, collapsed, json, csv",
+    {"export", "FILE --format F [OPTIONS]", "pprof, speedscope, collapsed, dhat, massif, callgrind ...",
      command_export},
     {NULL, NULL, NULL, NULL},
 };

@@ -45,6 +45,16 @@ static void export_collapsed(FILE *out, const struct export_arguments *arguments
                      flame_tree_make(profiled->region, profiled->profile, NULL, &request));
 }
 
+static void export_massif(FILE *out, const struct export_arguments *arguments,
+                          const struct profiled *profiled)
+{
+    (void)arguments;
+    struct flame_request peak = {.metric = PROFILE_PEAK, .is_reversed = true};
+    struct flame_request live = {.metric = PROFILE_LIVE, .is_reversed = true};
+    render_massif(out, flame_tree_make(profiled->region, profiled->profile, NULL, &peak),
+                  flame_tree_make(profiled->region, profiled->profile, NULL, &live));
+}
+
 static void export_json(FILE *out, const struct export_arguments *arguments,
                         const struct profiled *profiled)
 {
@@ -74,6 +84,14 @@ static const struct export_format export_formats[] = {
     {.name = "speedscope", .summary = "speedscope.app", .profile = render_speedscope},
     {.name = "collapsed", .summary = "flamegraph.pl, inferno", .other = export_collapsed,
      .needs_metric = true},
+    {.name = "dhat", .summary = "Valgrind's dh_view.html", .profile = render_dhat},
+    {.name = "massif", .summary = "ms_print, massif-visualizer", .other = export_massif},
+    {.name = "callgrind", .summary = "callgrind_annotate, KCachegrind",
+     .profile = render_callgrind},
+    {.name = "jeprof", .summary = "jeprof, pprof of gperftools (jemalloc's heap_v2)",
+     .profile = render_jeprof},
+    {.name = "chrome", .summary = "chrome://tracing, Perfetto: the timeline",
+     .profile = render_chrome},
     {.name = "json", .summary = "the report's JSON", .other = export_json},
     {.name = "csv", .summary = "a table of all sites", .other = export_csv},
 };

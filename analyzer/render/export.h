@@ -20,6 +20,17 @@
 void render_pprof(FILE *out, const struct profile *profile, enum profile_metric metric);
 /* One profile for each metric; CPU time for each thread too. */
 void render_speedscope(FILE *out, const struct profile *profile, enum profile_metric metric);
+/* DHAT's JSON: allocated, at the peak, at the end; lifetimes are estimates. */
+void render_dhat(FILE *out, const struct profile *profile, enum profile_metric metric);
+/* Costs of functions and lines, and of calls; one event for each metric. */
+void render_callgrind(FILE *out, const struct profile *profile, enum profile_metric metric);
+/* jemalloc's heap_v2 with its symbols inside, for jeprof. */
+void render_jeprof(FILE *out, const struct profile *profile, enum profile_metric metric);
+/* The timeline as counters, for chrome://tracing and Perfetto. */
+void render_chrome(FILE *out, const struct profile *profile, enum profile_metric metric);
+/* The timeline, with who held the memory at the peak and at the end: trees of the metrics
+ * peak and live, reversed. */
+void render_massif(FILE *out, const struct flame_tree *peak, const struct flame_tree *live);
 /* "outermost;...;innermost VALUE", a line for each stack. */
 void render_collapsed(FILE *out, const struct flame_tree *tree);
 

@@ -15,6 +15,10 @@ struct flame_maker {
     struct region *region;
     const struct flame_request *request;
     struct intern_texts names;
+    const char **texts; /* by name */
+    size_t text_capacity;
+    uint32_t *node_names; /* by node */
+    size_t node_name_capacity;
     struct flame_node *nodes;
     size_t node_count;
     size_t node_capacity;
@@ -28,8 +32,9 @@ static struct flame_slot *maker_slot(const struct flame_maker *maker, uint32_t p
                                      uint32_t name)
 {
     uint64_t hash = (((uint64_t)parent << 32) | name) * UINT64_C(0x9e3779b97f4a7c15);
+    hash = (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
     size_t mask = maker->slot_count - 1;
-    for (size_t i = (size_t)(hash >> 20) & mask;; i = (i + 1) & mask) {
+    for (size_t i = (size_t)(hash >> 32) & mask;; i = (i + 1) & mask) {
         struct flame_slot *slot = &maker->slots[i];
         if (slot->node == 0 || (slot->parent == parent && slot->name == name)) {
             return slot;
@@ -60,7 +65,12 @@ static void maker_reserve(struct flame_maker *maker)
 static uint32_t maker_name(struct flame_maker *maker, const char *name)
 {
     bool is_new;
-    return (uint32_t)intern_texts_get(&maker->names, name, strlen(name), &is_new);
+    uint32_t id = (uint32_t)intern_texts_get(&maker->names, name, strlen(name), &is_new);
+    if (is_new) {
+        maker->texts = mt_grow(maker->texts, &maker->text_capacity, id + 1, sizeof(*maker->texts));
+        maker->texts[id] = name;
+    }
+    return id;
 }
 
 /* A function on several lines is where it begins. */
@@ -86,6 +96,9 @@ static uint32_t maker_child(struct flame_maker *maker, uint32_t parent, uint32_t
     *slot = (struct flame_slot){.parent = parent, .name = name, .node = node};
     maker->nodes = mt_grow(maker->nodes, &maker->node_capacity, maker->node_count,
                            sizeof(*maker->nodes));
+    maker->node_names = mt_grow(maker->node_names, &maker->node_name_capacity, maker->node_count,
+                                sizeof(*maker->node_names));
+    maker->node_names[node] = name;
     maker->nodes[node] = (struct flame_node){
         .name = text,
         .file = function != NULL ? function->file : "",
@@ -168,31 +181,56 @@ static void tree_sum(struct flame_tree *tree)
     }
 }
 
-static int compare_nodes(const void *left, const void *right, void *context)
+static int compare_names(const void *left, const void *right, void *texts)
 {
-    const struct flame_node *nodes = context;
-    uint32_t a = *(const uint32_t *)left;
-    uint32_t b = *(const uint32_t *)right;
-    /* Last first: they are then put in front of one another. */
-    int order = strcmp(nodes[b].name, nodes[a].name);
-    return order != 0 ? order : (a < b) - (a > b);
+    const char *const *all = texts;
+    return strcmp(all[*(const uint32_t *)left], all[*(const uint32_t *)right]);
 }
 
-static void tree_link(struct flame_tree *tree)
+/* ranks[name]: its place among all names, from 0. Names are few where nodes are many. */
+static uint32_t *rank_names(const struct flame_maker *maker)
 {
+    size_t count = maker->names.count;
     size_t capacity = 0;
-    uint32_t *order = mt_grow(NULL, &capacity, tree->node_count, sizeof(*order));
-    for (size_t i = 0; i < tree->node_count; i++) {
-        order[i] = (uint32_t)i;
+    uint32_t *order = mt_grow(NULL, &capacity, count + 1, sizeof(*order));
+    capacity = 0;
+    uint32_t *ranks = mt_grow(NULL, &capacity, count + 1, sizeof(*ranks));
+    for (size_t i = 0; i < count; i++) {
+        order[i] = (uint32_t)i + 1; /* names count from 1 */
     }
-    qsort_r(order + 1, tree->node_count - 1, sizeof(*order), compare_nodes, tree->nodes);
-    for (size_t i = 1; i < tree->node_count; i++) {
-        struct flame_node *node = &tree->nodes[order[i]];
-        struct flame_node *parent = &tree->nodes[node->parent];
-        node->next = parent->first_child;
-        parent->first_child = order[i];
+    qsort_r(order, count, sizeof(*order), compare_names, maker->texts);
+    for (size_t i = 0; i < count; i++) {
+        ranks[order[i]] = (uint32_t)i;
     }
     free(order);
+    return ranks;
+}
+
+/* Links children in order of their names: nodes are put into a list for each name, and the
+ * lists are walked from the last name, each node going in front of its siblings. */
+static void tree_link(struct flame_tree *tree, const struct flame_maker *maker)
+{
+    uint32_t *ranks = rank_names(maker);
+    size_t capacity = 0;
+    uint32_t *heads = mt_grow(NULL, &capacity, maker->names.count + 1, sizeof(*heads));
+    memset(heads, 0, (maker->names.count + 1) * sizeof(*heads));
+    capacity = 0;
+    uint32_t *following = mt_grow(NULL, &capacity, tree->node_count, sizeof(*following));
+    for (size_t i = 1; i < tree->node_count; i++) {
+        uint32_t rank = ranks[maker->node_names[i]];
+        following[i] = heads[rank];
+        heads[rank] = (uint32_t)i;
+    }
+    for (size_t rank = maker->names.count; rank > 0; rank--) {
+        for (uint32_t at = heads[rank - 1]; at != 0; at = following[at]) {
+            struct flame_node *parent = &tree->nodes[tree->nodes[at].parent];
+            tree->nodes[at].next = parent->first_child;
+            parent->first_child = at;
+        }
+    }
+    free(following);
+    free(heads);
+    free(ranks);
 }
 
 const struct flame_tree *flame_tree_make(struct region *region, const struct profile *profile,
@@ -219,9 +257,11 @@ const struct flame_tree *flame_tree_make(struct region *region, const struct pro
     };
     memcpy(tree->nodes, maker.nodes, maker.node_count * sizeof(*tree->nodes));
     tree_sum(tree);
-    tree_link(tree);
+    tree_link(tree, &maker);
     intern_texts_deinit(&maker.names);
     free(maker.nodes);
+    free(maker.texts);
+    free(maker.node_names);
     free(maker.slots);
     return tree;
 }

@@ -13,6 +13,7 @@ static const char *const names[PROFILE_METRICS] = {
     [PROFILE_CPU] = "cpu",
     [PROFILE_PEAK_BLOCKS] = "peak blocks",
     [PROFILE_LEAKED_BLOCKS] = "leaked blocks",
+    [PROFILE_LIFETIMES] = "lifetimes",
 };
 
 enum profile_metric profile_metric_find(const char *name)

@@ -33,6 +33,7 @@ enum profile_metric {
     PROFILE_CHOICES,     /* those above can be asked for by name */
     PROFILE_PEAK_BLOCKS = PROFILE_CHOICES,
     PROFILE_LEAKED_BLOCKS,
+    PROFILE_LIFETIMES, /* microseconds, summed over blocks that were freed; estimated */
     PROFILE_METRICS
 };
 

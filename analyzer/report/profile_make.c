@@ -172,6 +172,17 @@ static struct profile_sample *maker_add_sample(struct profile_maker *maker,
     return &maker->samples[index];
 }
 
+/* Lifetimes are known by powers of two: the middle of each is taken. */
+static int64_t site_lifetimes_us(const struct model_site *site, int64_t tick_ns)
+{
+    double sum_us = 0;
+    double tick_us = tick_ns > 0 ? (double)tick_ns / 1e3 : 0;
+    for (unsigned i = 0; i < RECORDING_LIFETIME_BUCKETS; i++) {
+        sum_us += (double)site->lifetimes[i] * 1.5 * (double)(1u << i) * tick_us;
+    }
+    return sum_us < 9e18 ? (int64_t)sum_us : INT64_MAX;
+}
+
 static void maker_add_site(struct profile_maker *maker, const struct model_site *site)
 {
     uint32_t *slot = &maker->sample_of[site->stack->id];
@@ -188,6 +199,7 @@ static void maker_add_site(struct profile_maker *maker, const struct model_site 
     values[PROFILE_PEAK_BLOCKS] += site->peak_blocks;
     values[PROFILE_TEMPORARY] += site->temporaries;
     values[PROFILE_LEAKED] += summary_metric_of(site, SUMMARY_LEAKED);
+    values[PROFILE_LIFETIMES] += site_lifetimes_us(site, maker->model->run->tick_ns);
     values[PROFILE_LEAKED_BLOCKS] += site->leaks.blocks[RECORDING_LEAK_DEFINITE]
                                      + site->leaks.blocks[RECORDING_LEAK_INDIRECT];
 }
@@ -320,6 +332,7 @@ static void maker_set_facts(struct profile_maker *maker, const struct model_proc
     profile->has_metric[PROFILE_BLOCKS] = true;
     profile->has_metric[PROFILE_PEAK] = true;
     profile->has_metric[PROFILE_PEAK_BLOCKS] = true;
+    profile->has_metric[PROFILE_LIFETIMES] = has_counts;
 }
 
 /* Moves a grown array into the region. */

@@ -154,6 +154,88 @@ class Pictures(MemtrackTest):
             self.assertTrue(all(0 <= frame < frames for sample in profile["samples"]
                                 for frame in sample))
 
+    # ---- Valgrind's, jemalloc's and Chrome's formats ----
+
+    def test_dhat_file_has_what_its_viewer_checks_and_the_reports_totals(self):
+        totals = self.record_known()
+        with open(self.export("dhat"), encoding="utf-8") as file:
+            dhat = json.load(file)
+        for field in ("mode", "verb", "bklt", "bkacc", "tu", "Mtu", "tuth", "cmd", "pid", "te",
+                      "tg", "pps", "ftbl"):
+            self.assertIn(field, dhat)
+        self.assertEqual(dhat["dhatFileVersion"], 2)
+        def total(field):
+            return sum(point[field] for point in dhat["pps"])
+        for field, known in (("tb", "allocated_bytes"), ("tbk", "allocations"),
+                             ("gb", "peak_bytes"), ("gbk", "peak_blocks"), ("eb", "live_bytes"),
+                             ("ebk", "live_blocks")):
+            self.assertEqual(total(field), totals[known], field)
+        for point in dhat["pps"]:
+            self.assertTrue(all(0 < frame < len(dhat["ftbl"]) for frame in point["fs"]))
+            self.assertGreaterEqual(point["mb"], point["gb"])
+
+    def test_dhat_viewer_draws_the_export_in_a_browser(self):
+        totals = self.record_known()
+        viewer = "/usr/libexec/valgrind/dh_view."
+        if not os.path.exists(viewer + "js"):
+            self.fail("valgrind's dh_view is missing: run scripts/packages.sh test")
+        with open(self.export("dhat"), encoding="utf-8") as file:
+            data = file.read().replace("<", "\\u003c")
+        with open(viewer + "js", encoding="utf-8") as file:
+            script = file.read()
+        page = self.path("page.html")
+        with open(page, "w", encoding="utf-8") as file:
+            file.write("<html><body onload='onLoad(); gFilename = \"f\"; gData = kept; "
+                       "buildTree(); displayTree();'><script>%s</script><script>const kept = %s;"
+                       "</script></body></html>" % (script.replace("</script>", ""), data))
+        outcome = run([need("chromium"), "--headless=new", "--no-sandbox", "--disable-gpu",
+                       "--user-data-dir=" + self.path("profile"), "--dump-dom", "file://" + page])
+        self.assertEqual(outcome.status, 0, outcome)
+        self.assertIn("{:,} bytes".format(totals["allocated_bytes"]), outcome.stdout.decode())
+
+    def test_ms_print_finds_the_reports_peak_in_a_massif_export(self):
+        totals = self.record_known()
+        path = self.export("massif")
+        text = self.run_tool(need("ms_print"), path)
+        self.assertIn("{:,}".format(totals["peak_bytes"]), text)
+        self.assertIn("(peak)", text)
+        self.assertRegex(text, r"take_batch \(.*known_totals.c:\d+\)")
+        with open(path, encoding="utf-8") as file:
+            sizes = [int(size) for size in re.findall(r"mem_heap_B=(\d+)", file.read())]
+        self.assertEqual(max(sizes), totals["peak_bytes"])
+        self.assertEqual(sizes[-1], totals["live_bytes"])
+
+    def test_callgrind_annotate_finds_the_reports_totals(self):
+        totals = self.record_known()
+        for metric, field in (("allocated", "allocated_bytes"), ("allocations", "allocations"),
+                              ("live", "live_bytes"), ("peak", "peak_bytes")):
+            path = self.export("callgrind", "--metric", metric)
+            text = self.run_tool(need("callgrind_annotate"), "--show=" + metric, path)
+            self.assertRegex(text, r"(?m)^{:,} \(100.0%\) +PROGRAM TOTALS".format(totals[field]))
+        self.assertIn("known_totals.c:take_batch", text)
+        inclusive = self.run_tool(need("callgrind_annotate"), "--inclusive=yes",
+                                  "--show=peak", path)
+        self.assertRegex(inclusive, r"(?m)^{:,} .*:main".format(totals["peak_bytes"]))
+
+    def test_jeprof_finds_the_reports_totals_and_names(self):
+        totals = self.record_known()
+        path = self.export("jeprof")
+        for option, field in (("--inuse_space", "live_bytes"), ("--inuse_objects", "live_blocks"),
+                              ("--alloc_space", "allocated_bytes"),
+                              ("--alloc_objects", "allocations")):
+            text = self.run_tool(need("jeprof"), "--text", "--show_bytes", option, path)
+            self.assertRegex(text, r"Total: {} ".format(totals[field]))
+        self.assertIn("take_batch", text)
+
+    def test_chrome_trace_has_the_timeline_as_counters(self):
+        self.record_known()
+        report = self.report()
+        with open(self.export("chrome"), encoding="utf-8") as file:
+            trace = json.load(file)
+        live = [event["args"]["bytes"] for event in trace["traceEvents"]
+                if event["ph"] == "C" and event["name"] == "live"]
+        self.assertEqual(live, [point["live_bytes"] for point in report["timeline"]])
+
     # ---- flame graphs ----
 
     def test_flame_graph_has_the_reports_totals_and_nested_frames(self):
@@ -232,6 +314,73 @@ class Pictures(MemtrackTest):
         expected = sum(1 for frame in self.frames(path) if re.match("^mai.$", frame.get("data-n")))
         self.assertEqual(count, expected)
         self.assertRegex(dom, r"matched 100\.0 %% in %d frames" % expected)
+
+    # ---- annotated sources ----
+
+    def annotate(self, *options):
+        outcome = run([MEMTRACK, "annotate", self.path("run.mtk"), *options])
+        self.assertEqual(outcome.status, 0, outcome)
+        return outcome.stdout.decode()
+
+    def test_annotate_puts_known_totals_beside_their_lines(self):
+        self.record_known()
+        result = json.loads(self.annotate("--format", "json", "known_totals.c"))
+        self.assertEqual(len(result["files"]), 1)
+        lines = {}
+        for line in result["files"][0]["lines"]:
+            sums = lines.setdefault(line["function"], {"allocations": 0, "live_bytes": 0,
+                                                       "peak_bytes": 0})
+            for field in sums:
+                sums[field] += line[field]
+        self.assertEqual(lines["take_and_keep"],
+                         {"allocations": 10, "live_bytes": 640, "peak_bytes": 640})
+        self.assertEqual(lines["take_batch"],
+                         {"allocations": 1000, "live_bytes": 0, "peak_bytes": 100000})
+        text = self.annotate("known_totals.c")
+        self.assertRegex(text, r"(?m)^ +1,000 +97\.7 KiB .*malloc")
+        self.assertNotIn("\x1b", text)
+        self.assertIn("\x1b[", self.annotate("--color", "always"))
+
+    def test_annotate_totals_are_the_reports(self):
+        totals = self.record_known()
+        result = json.loads(self.annotate("--format", "json"))
+        for field in ("allocations", "allocated_bytes", "live_bytes", "peak_bytes",
+                      "temporary_allocations"):
+            self.assertEqual(result["totals"][field], totals[field])
+            self.assertEqual(sum(file[field] for file in result["files"])
+                             + result["without_line"][field], totals[field])
+
+    def test_annotate_shows_where_cpu_time_goes(self):
+        cpu = self.record_cpu()
+        result = json.loads(self.annotate("--format", "json", "cpu.c"))
+        below = {}
+        own = {}
+        for line in result["files"][0]["lines"]:
+            name = line["function"]
+            below[name] = below.get(name, 0) + line["cpu_total_samples"]
+            own[name] = own.get(name, 0) + line["cpu_self_samples"]
+        self.assertAlmostEqual(below["heavy"] / (below["heavy"] + below["light"]), 0.7, delta=0.2)
+        self.assertEqual(own["heavy"] + own["light"] + own["work"], 0)
+        self.assertGreater(own["spin"], cpu["samples"] * 0.8)
+        self.assertLessEqual(own["spin"], cpu["samples"])
+
+    def test_annotated_html_loads_nothing_and_obeys_no_source(self):
+        self.make_hostile()
+        html = self.annotate("--format", "html")
+        self.assertIn("default-src 'none'", html)
+        self.assertNotIn("<script", html)
+        self.assertIn("take_batch(", html)
+
+    def test_annotate_says_which_sources_are_missing(self):
+        self.record_known()
+        database = sqlite3.connect(self.path("run.mtk"))
+        database.execute("UPDATE file SET path = '/gone/' || path")
+        database.commit()
+        self.assertIn("not on this machine", self.annotate())
+        database.execute("UPDATE file SET path = NULL")
+        database.commit()
+        database.close()
+        self.assert_refused(65, ["-g"], "annotate", self.path("run.mtk"))
 
     # ---- hostile names and bad input ----
 
