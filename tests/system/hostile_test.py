@@ -25,6 +25,30 @@ os.wait()
 """
 
 
+# No block is small before the address space is full: the heap's first gets no record.
+FULL = """
+#include <stdlib.h>
+#include <sys/resource.h>
+static void *small[100];
+int main(void)
+{
+    struct rlimit limit = {512u << 20, 512u << 20};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) {
+        return 1;
+    }
+    while (malloc(1 << 20) != NULL) {
+    }
+    for (int i = 0; i < 100; i++) {
+        small[i] = malloc(1000);
+    }
+    for (int i = 0; i < 100; i++) {
+        free(small[i]);
+    }
+    return 0;
+}
+"""
+
+
 class HostileTest(MemtrackTest):
 
     def test_a_program_may_limit_its_own_address_space(self):
@@ -41,6 +65,17 @@ class HostileTest(MemtrackTest):
                 self.assertEqual(report["totals"]["dropped_events"], 0)
                 self.assertTrue(report["mode"]["complete"])
 
+    def test_no_release_is_called_invalid_once_records_were_dropped(self):
+        with open(self.path("full.c"), "w", encoding="ascii") as source:
+            source.write(FULL)
+        built = run(["gcc", "-fno-builtin", "-o", self.path("full"), self.path("full.c")])
+        self.assertEqual(built.status, 0, built)
+        outcome = self.record([self.path("full")])
+        self.assertEqual(outcome.status, 0, outcome)
+        report = self.report()
+        self.assertGreater(report["totals"]["dropped_events"], 0)
+        self.assertEqual([error["kind"] for error in report["errors"]], [])
+
     def test_a_limit_that_is_refused_is_refused_as_without_us(self):
         script = ("import resource\n"
                   "for limit in ((5, 4), (-2, 3)):\n"
@@ -48,6 +83,16 @@ class HostileTest(MemtrackTest):
                   "    except (ValueError, OSError, OverflowError) as error: print(error)\n")
         plain = self.assert_same_behaviour([need("/usr/bin/python3"), "-c", script])
         self.assertNotEqual(plain.stdout, b"")
+
+    def test_a_program_with_address_sanitizer_is_refused_with_the_reason(self):
+        with open(self.path("empty.c"), "w", encoding="ascii") as source:
+            source.write("int main(void) { return 0; }\n")
+        built = run(["gcc", "-fsanitize=address", "-o", self.path("empty"), self.path("empty.c")])
+        self.assertEqual(built.status, 0, built)
+        outcome = self.record([self.path("empty")])
+        self.assertEqual(outcome.status, 125, outcome)
+        self.assertIn(b"AddressSanitizer", outcome.stderr)
+        self.assertEqual(outcome.stderr.count(b"\n"), 1, outcome)
 
     def test_an_output_that_is_a_device_is_refused_in_true_words(self):
         outcome = run([MEMTRACK, "run", "-f", "-o", "/dev/full", "--", "true"])

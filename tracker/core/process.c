@@ -548,6 +548,7 @@ void process_exiting(int status)
 
 void process_drop_event(void)
 {
+    atomic_store_explicit(&process_cold.has_dropped, true, memory_order_relaxed);
     if (process_cold.process != NULL) {
         atomic_fetch_add_explicit(&process_cold.process->dropped_events, 1, memory_order_relaxed);
     }

@@ -47,6 +47,7 @@ struct process_cold {
     /* Reads the allocator's figures; NULL where it has none that we know. */
     void (*read_allocator)(struct arena_allocator_figures *figures);
     bool is_started;  /* the arena is there */
+    _Atomic bool has_dropped; /* some blocks have no record, here or in a fork's parent */
     bool is_refused;  /* no arena, or not to be tracked: nothing will ever be recorded */
 };
 extern struct process_cold process_cold;

@@ -129,5 +129,8 @@ void track_unknown_release(struct thread *thread, uintptr_t address, uint32_t re
         track_defect(thread, ARENA_ERROR_DOUBLE_FREE, address, released_as, &block, origin);
         return;
     }
+    if (atomic_load_explicit(&process_cold.has_dropped, memory_order_relaxed)) {
+        return; /* as likely a block whose record found no room */
+    }
     track_defect(thread, ARENA_ERROR_INVALID_FREE, address, released_as, NULL, origin);
 }

@@ -205,6 +205,30 @@ static int check_program_headers(int fd, Elf *elf, const GElf_Ehdr *file_header,
                        path);
 }
 
+/* Whether one of the libraries that the executable names begins so. */
+static bool is_needed(Elf *elf, const char *prefix)
+{
+    Elf_Scn *section = NULL;
+    while ((section = elf_nextscn(elf, section)) != NULL) {
+        GElf_Shdr header;
+        if (gelf_getshdr(section, &header) == NULL || header.sh_type != SHT_DYNAMIC
+            || header.sh_entsize == 0) {
+            continue;
+        }
+        Elf_Data *data = elf_getdata(section, NULL);
+        GElf_Dyn entry;
+        for (int i = 0; data != NULL && gelf_getdyn(data, i, &entry) != NULL; i++) {
+            const char *name = entry.d_tag == DT_NEEDED
+                                   ? elf_strptr(elf, header.sh_link, entry.d_un.d_val)
+                                   : NULL;
+            if (name != NULL && strncmp(name, prefix, strlen(prefix)) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static int check_elf(int fd, const char *path, const unsigned char *identity, struct mt_error *error)
 {
     elf_version(EV_CURRENT);
@@ -230,6 +254,11 @@ static int check_elf(int fd, const char *path, const unsigned char *identity, st
     } else if (header.e_type != ET_EXEC && header.e_type != ET_DYN) {
         result = mt_error_set(error, -EACCES, MT_STATUS_NOT_EXECUTABLE,
                              "%s: is no program but an object or core file: link it first", path);
+    } else if (is_needed(elf, "libasan.so")) {
+        result = mt_error_set(error, -EACCES, MT_STATUS_FAILED,
+                             "%s: is built with AddressSanitizer, which replaces the allocator and"
+                             " ends programs that preload one: build it without -fsanitize=address",
+                             path);
     } else {
         result = check_program_headers(fd, elf, &header, path, error);
     }
