@@ -29,7 +29,7 @@
 #define GROWTH_WARMUP_STEEPER 5.0
 /* Slopes: all pairs for the fastest sites, a thinned series for the others. */
 #define GROWTH_POINTS_EXACT 400u
-#define GROWTH_POINTS_GROWN 40u
+#define GROWTH_POINTS_GROWN 32u
 #define GROWTH_POINTS_OTHER 24u
 #define GROWTH_EXACT_SITES 500u
 #define GROWTH_HOLDERS_MAX 4u

@@ -148,13 +148,26 @@ double statistics_median(double *values, size_t count)
         return 0;
     }
     double upper = statistics_select(values, count, count / 2);
-    return count % 2 == 1 ? upper : (upper + statistics_select(values, count, count / 2 - 1)) / 2;
+    if (count % 2 == 1) {
+        return upper;
+    }
+    /* What is left of the place selected is not greater: the one before is its maximum. */
+    double lower = values[0];
+    for (size_t i = 1; i < count / 2; i++) {
+        lower = values[i] > lower ? values[i] : lower;
+    }
+    return (upper + lower) / 2;
 }
 
 /* The quantile of the standard normal distribution: where erfc gives this tail.
  * Bisection: it is asked for once in a while, and needs no constants from a table. */
 static double statistics_normal_quantile(double two_sided_confidence)
 {
+    static double known_confidence;
+    static double known_quantile;
+    if (two_sided_confidence == known_confidence) {
+        return known_quantile;
+    }
     double low = 0;
     double high = 10;
     for (int i = 0; i < 60; i++) {
@@ -165,7 +178,9 @@ static double statistics_normal_quantile(double two_sided_confidence)
             high = middle;
         }
     }
-    return (low + high) / 2;
+    known_confidence = two_sided_confidence;
+    known_quantile = (low + high) / 2;
+    return known_quantile;
 }
 
 struct statistics_slope statistics_theil_sen(const double *times, const double *values,
@@ -189,8 +204,11 @@ struct statistics_slope statistics_theil_sen(const double *times, const double *
     double low = ((double)n - reach) / 2; /* how many slopes lie below the interval */
     size_t below = low < 1 ? 0 : (size_t)llround(low) - 1;
     size_t above = n - 1 - below;
-    result.low = statistics_select(pairs, n, below < n ? below : n - 1);
-    result.high = statistics_select(pairs, n, above);
+    /* The median parted the slopes: each bound is among its own half. */
+    size_t half = n / 2;
+    result.low = below < half ? statistics_select(pairs, half, below) : result.slope;
+    result.high =
+        above > half ? statistics_select(pairs + half, n - half, above - half) : result.slope;
     return result;
 }
 

@@ -15,14 +15,17 @@ struct snapshot_arguments {
     const char *process;
     struct snapshot_file_options options;
     bool is_quiet;
+    bool is_nameless;
 };
 
-enum snapshot_key { SNAPSHOT_KEY_LABEL = 256 };
+enum snapshot_key { SNAPSHOT_KEY_LABEL = 256, SNAPSHOT_KEY_NO_NAMES };
 
 static const struct argp_option snapshot_option_table[] = {
     {"output", 'o', "FILE", 0, "the file to write; an existing one is refused without -f", 0},
     {"label", SNAPSHOT_KEY_LABEL, "NAME", 0, "a name for it: FILE@label:NAME finds it again", 0},
     {"force", 'f', NULL, 0, "replace an existing file", 0},
+    {"no-names", SNAPSHOT_KEY_NO_NAMES, NULL, 0,
+     "do not look up functions and lines: faster, addresses only", 0},
     {"quiet", 'q', NULL, 0, "say nothing when it worked", 0},
     {0},
 };
@@ -39,6 +42,9 @@ static error_t snapshot_parse(int key, char *value, struct argp_state *state)
         return 0;
     case 'f':
         arguments->options.overwrite = true;
+        return 0;
+    case SNAPSHOT_KEY_NO_NAMES:
+        arguments->is_nameless = true;
         return 0;
     case 'q':
         arguments->is_quiet = true;
@@ -102,7 +108,7 @@ static int snapshot_take(struct snapshot_arguments *arguments, struct mt_error *
         code = snapshot_file_write(&file, &arguments->options, error);
     }
     arena_file_close(&file);
-    if (code == 0) {
+    if (code == 0 && !arguments->is_nameless) {
         struct mt_error ignored = {0};
         (void)names_resolve(arguments->options.output, pid, true, &ignored);
     }
