@@ -12,6 +12,7 @@
 #include "commands/report.h"
 #include "commands/run.h"
 #include "commands/snapshot.h"
+#include "commands/timeline.h"
 
 #include <string.h>
 
@@ -30,6 +31,8 @@ const struct command command_table[] = {
      command_leaks},
     {"growth", "FILE [OPTIONS]", "sites that keep growing, over all snapshots of a recording",
      command_growth},
+    {"timeline", "FILE [OPTIONS]", "live and resident bytes over time, drawn or as csv and json",
+     command_timeline},
     {"snapshot", "PID -o FILE", "a snapshot of a tracked process now, without stopping it",
      command_snapshot},
     {"list", "", "tracked processes of this user", command_list},

@@ -285,6 +285,33 @@ class GrowthTest(harness.MemtrackTest):
         for stack in before:
             self.assertIn(after[stack], ("bounded", "freed-at-exit"))
 
+    def test_timeline_has_every_point_in_csv_and_json(self):
+        self.record([SHAPES, "400", "steady_leak"])
+        outcome = harness.run([harness.MEMTRACK, "timeline", self.path("run.mtk"), "--format",
+                               "json"])
+        points = json.loads(outcome.stdout)["timeline"]
+        self.assertGreater(len(points), 5)
+        for point in points:
+            self.assertLessEqual(point["live_min_bytes"], point["live_max_bytes"])
+        seconds = [point["seconds"] for point in points]
+        self.assertEqual(seconds, sorted(seconds))
+        self.assertEqual(points[-1]["allocations"], self.report()["totals"]["allocations"])
+        outcome = harness.run([harness.MEMTRACK, "timeline", self.path("run.mtk"), "--format",
+                               "csv"])
+        self.assertEqual(len(outcome.stdout.splitlines()), len(points) + 1)
+
+    def test_resident_memory_adds_up(self):
+        self.record([SHAPES, "2500", "steady_leak", "bounded_cache"])
+        resident = {item["item"]: item["bytes"] for item in self.report()["resident"]}
+        self.assertEqual(set(resident) - {"rounding", "allocator-free"},
+                         {"requested", "own-mappings", "stacks", "files-and-code", "memtrack",
+                          "unexplained"})
+        total = sum(resident.values())
+        rss = [point["rss_bytes"] for point in self.report()["timeline"] if point["rss_bytes"]]
+        self.assertGreater(total, min(rss) // 2)
+        self.assertLess(total, 2 * max(rss))
+        self.assertGreater(resident["requested"], 0)
+
     def test_snapshot_refuses_what_is_not_tracked(self):
         self.assertEqual(self.refused("snapshot", str(os.getpid()), "-o", "x.mtk")[0], 66)
         self.assertEqual(self.refused("snapshot", "4194304", "-o", "x.mtk")[0], 66)
