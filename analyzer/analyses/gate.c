@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@ const char *gate_limit_name(enum gate_limit limit)
 {
     static const char *const names[GATE_LIMITS] = {
         "complete",       "max-leaked", "max-leaked-blocks", "max-peak", "max-live-at-exit",
-        "max-allocations", "max-temporary", "max-growth", "no-errors", "baseline"};
+        "max-allocations", "max-temporary", "max-growth", "no-errors", "baseline",
+        "repeat"};
     return names[limit];
 }
 
@@ -502,6 +504,138 @@ static void judge_growth(struct judge *judge)
     }
 }
 
+/* ---- repetitions ---------------------------------------------------------- */
+
+#define REPETITIONS_WARM 2u /* in these a program may allocate what it then keeps */
+
+/* Live bytes of one site after each repetition. */
+struct repeated_site {
+    const struct model_stack *stack;
+    int64_t *bytes;  /* [0..repetitions) */
+    int64_t *blocks;
+};
+
+struct repeated {
+    struct region *region;
+    unsigned wanted;
+    unsigned seen; /* repetitions that have a snapshot */
+    struct repeated_site *sites;
+    size_t count;
+    size_t capacity;
+};
+
+/* The repetition whose snapshot this is, or the first that comes after it; from 0. */
+static unsigned repetition_of(const struct model *model, const struct model_snapshot *snapshot,
+                              unsigned wanted)
+{
+    for (size_t i = (size_t)snapshot->index; i < model->snapshot_count; i++) {
+        const char *label = model->snapshots[i].label;
+        unsigned number = 0;
+        if (label != NULL && sscanf(label, "repetition %u", &number) == 1 && number >= 1
+            && number <= wanted) {
+            return number - 1;
+        }
+    }
+    return wanted;
+}
+
+struct repeated_visit {
+    struct repeated *repeated;
+    const struct model *model;
+};
+
+static struct repeated_site *repeated_find(struct repeated *repeated,
+                                           const struct model_stack *stack)
+{
+    for (size_t i = 0; i < repeated->count; i++) {
+        if (repeated->sites[i].stack == stack) {
+            return &repeated->sites[i];
+        }
+    }
+    repeated->sites = mt_grow(repeated->sites, &repeated->capacity, repeated->count + 1,
+                              sizeof(*repeated->sites));
+    struct repeated_site *site = &repeated->sites[repeated->count++];
+    *site = (struct repeated_site){
+        .stack = stack,
+        .bytes = region_alloc_array(repeated->region, repeated->wanted, sizeof(int64_t)),
+        .blocks = region_alloc_array(repeated->region, repeated->wanted, sizeof(int64_t))};
+    return site;
+}
+
+/* Rows come in order of time, for what changed: each holds from its repetition on. */
+static int repeated_take(void *context, const struct model_snapshot *snapshot,
+                         const struct model_stack *stack,
+                         const struct recording_snapshot_site *row)
+{
+    struct repeated_visit *visit = context;
+    struct repeated *repeated = visit->repeated;
+    unsigned first = repetition_of(visit->model, snapshot, repeated->wanted);
+    if (first == repeated->wanted) {
+        return 0;
+    }
+    struct repeated_site *site = repeated_find(repeated, stack);
+    for (unsigned i = first; i < repeated->wanted; i++) {
+        site->bytes[i] = row->allocated_bytes - row->freed_bytes;
+        site->blocks[i] = row->allocations - row->frees;
+    }
+    return 0;
+}
+
+/* Grows with every repetition after the warm ones. */
+static bool grows_each_time(const struct repeated_site *site, unsigned count)
+{
+    for (unsigned i = REPETITIONS_WARM; i < count; i++) {
+        if (site->bytes[i] <= site->bytes[i - 1]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void judge_repetitions(struct judge *judge)
+{
+    const struct model *model = judge->model;
+    unsigned wanted = judge->options->repetitions;
+    struct repeated repeated = {.region = judge->region, .wanted = wanted};
+    struct repeated_visit visit = {&repeated, model};
+    int64_t sum = 0;
+    if (!is_limited(judge, GATE_REPEAT) || wanted <= REPETITIONS_WARM || model->process_count == 0) {
+        return;
+    }
+    for (size_t i = 0; i < model->snapshot_count; i++) {
+        repeated.seen += model->snapshots[i].label != NULL
+                         && strncmp(model->snapshots[i].label, "repetition ", 11) == 0;
+    }
+    model_each_snapshot_site(model, &model->processes[0], repeated_take, &visit);
+    for (size_t i = 0; i < repeated.count && repeated.seen >= wanted; i++) {
+        const struct repeated_site *site = &repeated.sites[i];
+        if (!grows_each_time(site, wanted)) {
+            continue;
+        }
+        int64_t each = (site->bytes[wanted - 1] - site->bytes[REPETITIONS_WARM - 1])
+                       / (int64_t)(wanted - REPETITIONS_WARM);
+        struct gate_failure *failure = failure_add(judge->result);
+        failure->kind = GATE_KIND_GROWTH;
+        failure->limit = GATE_REPEAT;
+        failure->process = &model->processes[0];
+        failure->stack = site->stack;
+        failure->signature = signature_make(judge->region, model, site->stack);
+        failure->blocks = site->blocks[wanted - 1];
+        failure->bytes = each > 0 ? each : 1;
+        sum += failure->bytes;
+    }
+    verdict_add(judge, GATE_REPEAT, sum);
+    if (repeated.seen < wanted) {
+        blind_add(judge, NULL,
+                  region_format(judge->region,
+                                "main() returned 0 in %u of %u repetitions: a program that"
+                                " calls exit() or is a script cannot be repeated; use"
+                                " memtrack_repeat() in it",
+                                repeated.seen, wanted));
+    }
+    free(repeated.sites);
+}
+
 /* ---- the whole ------------------------------------------------------------ */
 
 static int64_t count_blindness(const struct gate_result *result)
@@ -561,6 +695,7 @@ void gate_judge(struct region *region, const struct model *model,
     judge_amount(&judge, GATE_MAX_ALLOCATIONS);
     judge_amount(&judge, GATE_MAX_TEMPORARY);
     judge_growth(&judge);
+    judge_repetitions(&judge);
     int64_t unseen = count_blindness(result);
     if (unseen > 0) {
         verdict_add(&judge, GATE_COMPLETE, unseen);

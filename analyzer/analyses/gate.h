@@ -31,6 +31,7 @@ enum gate_limit {
     GATE_MAX_GROWTH, /* bytes per second of any one site */
     GATE_NO_ERRORS,
     GATE_BASELINE, /* sites that are new or worse */
+    GATE_REPEAT,   /* bytes that a repetition adds */
     GATE_LIMITS
 };
 
@@ -40,6 +41,7 @@ struct gate_options {
     unsigned leak_classes;             /* bits 1 << enum recording_leak_class */
     struct suppressions *suppressions; /* counted up; NULL: none */
     const struct baseline *baseline;   /* NULL: none */
+    unsigned repetitions;              /* of main(), that were asked for; 0: none */
     unsigned still_running;            /* of its processes, when the program ended */
     bool accepts_findings;             /* leaks and errors break nothing: a baseline is written */
 };
@@ -55,7 +57,7 @@ enum gate_kind {
     GATE_KIND_BLIND,   /* reason: what could not be seen */
     GATE_KIND_LEAK,    /* leak_class, led_* */
     GATE_KIND_ERROR,   /* a wrong release: defect */
-    GATE_KIND_GROWTH,  /* bytes per second */
+    GATE_KIND_GROWTH,  /* bytes per second, or per repetition */
     GATE_KIND_CONSUMER /* one of the largest contributors to a limit that was exceeded */
 };
 

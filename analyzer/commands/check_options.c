@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,6 +30,8 @@ static const char check_help[] =
     "      --baseline FILE          only what is new or worse than in FILE fails: a recording,\n"
     "                               or a file that --write-baseline wrote\n"
     "      --write-baseline FILE    write what was found, and take it as known\n"
+    "      --repeat N               call main() N times (at least 4): what grows each time is\n"
+    "                               a leak, even if reachable\n"
     "\n"
     "Results:\n"
     "      --junit FILE             JUnit XML\n"
@@ -69,6 +72,7 @@ enum check_option {
     CHECK_GITHUB,
     CHECK_FORMAT,
     CHECK_NAME,
+    CHECK_REPEAT,
     CHECK_ERROR_EXITCODE
 };
 
@@ -89,6 +93,7 @@ static const struct option check_long_options[] = {
     {"github", no_argument, NULL, CHECK_GITHUB},
     {"format", required_argument, NULL, CHECK_FORMAT},
     {"name", required_argument, NULL, CHECK_NAME},
+    {"repeat", required_argument, NULL, CHECK_REPEAT},
     {"error-exitcode", required_argument, NULL, CHECK_ERROR_EXITCODE},
     {NULL, 0, NULL, 0},
 };
@@ -178,6 +183,11 @@ static int parse_result(struct check_options *options, int option, const char *v
     case CHECK_ERROR_EXITCODE:
         code = quantity_parse_number("--error-exitcode", value, 0, 255, &number, error);
         options->error_exitcode = (int)number;
+        return code;
+    case CHECK_REPEAT:
+        code = quantity_parse_number("--repeat", value, 4, 1000, &number, error);
+        options->gate.repetitions = (unsigned)number;
+        options->gate.is_set[GATE_REPEAT] = true;
         return code;
     case CHECK_JUNIT:
         options->junit = value;
@@ -310,6 +320,28 @@ static int move_file_last(int argc, char **argv, struct check_options *options,
     return code;
 }
 
+/* The library that repeats main() lies beside the shim and takes the place of an
+ * allocator in LD_PRELOAD; the program reads the number from its environment. */
+static int prepare_repetition(struct check_options *options, struct mt_error *error)
+{
+    struct recorder_options *recorder = &options->run.recorder;
+    char number[16];
+    const char *slash = strrchr(recorder->shim, '/');
+    if (recorder->allocator != NULL) {
+        return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
+                            "--repeat: not together with --allocator: leave one out");
+    }
+    snprintf(options->repeat_library, sizeof(options->repeat_library), "%.*s/libmemtrack-repeat.so",
+             (int)(slash - recorder->shim), recorder->shim);
+    snprintf(number, sizeof(number), "%u", options->gate.repetitions);
+    if (access(options->repeat_library, R_OK) != 0 || setenv("MEMTRACK_REPEAT", number, 1) != 0) {
+        return mt_error_set(error, -errno, MT_STATUS_FAILED, "%s: %s: install memtrack again",
+                            options->repeat_library, strerror(errno));
+    }
+    recorder->allocator = options->repeat_library;
+    return 0;
+}
+
 int check_options_parse(int argc, char **argv, struct check_options *options,
                         struct mt_error *error)
 {
@@ -337,5 +369,5 @@ int check_options_parse(int argc, char **argv, struct check_options *options,
     } else {
         options->recording = output;
     }
-    return 0;
+    return options->gate.is_set[GATE_REPEAT] ? prepare_repetition(options, error) : 0;
 }

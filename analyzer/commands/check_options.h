@@ -27,6 +27,7 @@ struct check_options {
     enum output_format format;
     bool has_format;
     int error_exitcode;
+    char repeat_library[PATH_MAX]; /* preloaded with --repeat */
 };
 
 /* argv[0] is the command's name. Returns 0, or a negative errno and *error. */

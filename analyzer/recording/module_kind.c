@@ -35,6 +35,7 @@ static const struct {
     {"libmimalloc", RECORDING_MODULE_ALLOCATOR},
     {"libhardened_malloc", RECORDING_MODULE_ALLOCATOR},
     {"libmemtrack", RECORDING_MODULE_TRACKER},
+    {"libmemtrack-repeat", RECORDING_MODULE_TRACKER},
 };
 
 static bool module_name_matches(const char *file, const char *name)

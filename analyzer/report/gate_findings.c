@@ -106,6 +106,10 @@ static const char *message_of(struct region *region, const struct gate_failure *
     case GATE_KIND_ERROR:
         return error_message(region, failure);
     case GATE_KIND_GROWTH:
+        if (failure->limit == GATE_REPEAT) {
+            return region_format(region, "each repetition adds %s: %" PRId64 " blocks in the end",
+                                 quantity_bytes(failure->bytes).text, failure->blocks);
+        }
         return region_format(region, "grows by at least %s a second%s%s",
                              quantity_bytes(failure->bytes).text,
                              failure->reason != NULL ? ", held by " : "",
@@ -189,14 +193,15 @@ static struct finding finding_make(struct region *region, const struct gate_resu
 static bool is_bytes(enum gate_limit limit)
 {
     return limit == GATE_MAX_LEAKED || limit == GATE_MAX_PEAK || limit == GATE_MAX_LIVE_AT_EXIT
-           || limit == GATE_MAX_GROWTH;
+           || limit == GATE_MAX_GROWTH || limit == GATE_REPEAT;
 }
 
 static const char *check_text(struct region *region, const struct gate_verdict *verdict)
 {
     static const char *const what[GATE_LIMITS] = {
         "",          "leaked",  "blocks leaked",      "at the peak", "live at exit", "allocations",
-        "temporary allocations", "a second", "wrong releases", "sites that are new or worse"};
+        "temporary allocations", "a second", "wrong releases", "sites that are new or worse",
+        "added by each repetition"};
     if (verdict->limit == GATE_COMPLETE) {
         return verdict->is_met ? "all was seen"
                                : region_format(region, "%" PRId64 " thing%s could not be seen",

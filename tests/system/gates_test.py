@@ -214,6 +214,34 @@ int main(void)
         outcome = self.check("--", self.path("joins"))
         self.assertEqual(outcome.status, 0, outcome)
 
+    def test_repeat_fails_what_grows_each_time_though_it_is_reachable(self):
+        status, result = self.check_json("--repeat", "6", "--", self.leaky, "hold", "2")
+        self.assertEqual(status, 23)
+        self.assertIn({"name": "repeat", "limit": 0, "actual": 96, "passed": False}, result["limits"])
+        failure, = result["failures"]
+        self.assertEqual((failure["kind"], failure["location"]["function"]), ("growth", "hold_block"))
+
+    def test_repeat_lets_pass_what_is_allocated_once(self):
+        source = self.path("once.c")
+        with open(source, "w", encoding="ascii") as file:
+            file.write("""
+#include <stdlib.h>
+static void *cache;
+int main(void)
+{
+    if (cache == NULL) {
+        cache = malloc(1 << 16);
+    }
+    return 0;
+}
+""")
+        self.assertEqual(run([need("gcc"), "-g", "-o", self.path("once"), source]).status, 0)
+        outcome = self.check("--repeat", "6", "--", self.path("once"))
+        self.assertEqual(outcome.status, 0, outcome)
+
+    def test_repeat_of_what_cannot_be_repeated_fails(self):
+        self.assert_incomplete("cannot be repeated", "--repeat", "6", "--", need("bash"), "-c", ":")
+
     def assert_refused(self, status, pattern, *arguments):
         outcome = self.check(*arguments)
         self.assertEqual(outcome.status, status, outcome)
