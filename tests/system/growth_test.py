@@ -312,6 +312,32 @@ class GrowthTest(harness.MemtrackTest):
         self.assertLess(total, 2 * max(rss))
         self.assertGreater(resident["requested"], 0)
 
+    def serve(self, recording, paths, seconds=2.5):
+        """Records the HTTP server under load; returns the number of requests."""
+        load = os.path.join(harness.SOURCE, "samples", "growth", "load.py")
+        with subprocess.Popen([harness.MEMTRACK, "run", "-q", "--report=none", "-o",
+                               self.path(recording), "--snapshot-every", "50ms", "--",
+                               os.path.join(harness.SAMPLES, "http_server")],
+                              stdout=subprocess.PIPE, start_new_session=True) as running:
+            self.addCleanup(running.kill)
+            port = running.stdout.readline().decode().strip()
+            loaded = harness.run(["/usr/bin/python3", load, port, str(seconds), *paths])
+            self.assertEqual(loaded.status, 0, loaded)
+            harness.run(["/usr/bin/python3", load, port, "0.001", "/quit"])
+            self.assertEqual(running.wait(30), 0)
+        return int(loaded.stdout)
+
+    def test_growth_finds_the_one_url_that_leaks(self):
+        requests = self.serve("leaking.mtk", ["/hello", "/session", "/big"])
+        sites = [site for site in self.growth("leaking.mtk")["sites"]
+                 if site["verdict"] in ("leak", "growing")]
+        self.assertEqual({site["location"]["function"] for site in sites}, {"session_open"})
+        for site in sites:
+            self.assertAlmostEqual(site["live_blocks"], requests / 3, delta=2)
+        self.serve("sound.mtk", ["/hello", "/big"], 1.5)
+        self.assertEqual([site for site in self.growth("sound.mtk")["sites"]
+                          if site["verdict"] in ("leak", "growing")], [])
+
     def test_snapshot_refuses_what_is_not_tracked(self):
         self.assertEqual(self.refused("snapshot", str(os.getpid()), "-o", "x.mtk")[0], 66)
         self.assertEqual(self.refused("snapshot", "4194304", "-o", "x.mtk")[0], 66)
