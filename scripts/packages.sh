@@ -26,7 +26,7 @@ packages_of_group() {
         # tests record, and valgrind is the independent count of their allocations.
         echo clang dwz llvm=llvm-symbolizer python3 valgrind jq libxml2-utils sqlite3 perl git binutils procps \
             redis-server redis-tools nginx nodejs=node \
-            golang-go=go libdevel-nytprof-perl chromium \
+            golang-go=go libdevel-nytprof-perl chromium libjemalloc-dev google-perftools libgoogle-perftools4 heaptrack \
             libgtest-dev catch2 meson automake python3-pytest
         ;;
     bench)

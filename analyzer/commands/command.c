@@ -6,6 +6,7 @@
 #include "commands/diff.h"
 #include "commands/export.h"
 #include "commands/flame.h"
+#include "commands/import.h"
 #include "commands/leaks.h"
 #include "commands/list.h"
 #include "commands/growth.h"
@@ -44,6 +45,8 @@ const struct command command_table[] = {
      command_flame},
     {"export", "FILE --format F [OPTIONS]", "pprof, speedscope, collapsed, dhat, massif, callgrind ...",
      command_export},
+    {"import", "FILE [OPTIONS]", "a heap profile of jemalloc or gperftools as a recording",
+     command_import},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -382,6 +382,70 @@ class Pictures(MemtrackTest):
         database.close()
         self.assert_refused(65, ["-g"], "annotate", self.path("run.mtk"))
 
+    # ---- imported profiles ----
+
+    def make_profile(self, library, variables, suffix):
+        """A heap profile that another allocator wrote of the program whose numbers are known."""
+        folders = ["/usr/lib/" + name for name in os.listdir("/usr/lib")] + ["/usr/lib"]
+        paths = [os.path.join(folder, library) for folder in folders
+                 if os.path.exists(os.path.join(folder, library))]
+        self.assertTrue(paths, "%s is missing: run scripts/packages.sh test" % library)
+        outcome = run([KNOWN], env=dict(os.environ, LD_PRELOAD=paths[0], **variables))
+        self.assertEqual(outcome.status, 3, outcome)
+        found = [name for name in os.listdir(self.folder) if name.endswith(suffix)]
+        self.assertEqual(len(found), 1, outcome)
+        return self.path(found[0])
+
+    def import_profile(self, profile, recording):
+        outcome = run([MEMTRACK, "import", profile, "-f", "-o", self.path(recording)])
+        self.assertEqual(outcome.status, 0, outcome)
+        return self.report(recording)
+
+    def live_of(self, report, function):
+        return [(site["live_blocks"], site["live_bytes"]) for site in report["sites"]
+                if site["location"]["function"] == function and site["live_blocks"] > 0]
+
+    def test_import_reads_a_jemalloc_profile_as_jeprof_does(self):
+        profile = self.make_profile("libjemalloc.so.2", {
+            "MALLOC_CONF": "prof:true,prof_final:true,prof_accum:true,lg_prof_sample:0,"
+                           "prof_prefix:" + self.path("je")}, ".heap")
+        report = self.import_profile(profile, "je.mtk")
+        self.assertEqual(self.live_of(report, "take_and_keep"), [(10, 640)])
+        allocated = sum(site["allocations"] for site in report["sites"]
+                        if site["location"]["function"] == "take_batch")
+        self.assertEqual(allocated, 1000)
+        text = self.run_tool(need("jeprof"), "--text", "--show_bytes", "--inuse_space", KNOWN,
+                             profile)
+        total = int(re.search(r"Total: (\d+)", text).group(1))
+        self.assertLessEqual(abs(report["totals"]["live_bytes"] - total), 2)
+
+    def test_import_reads_a_gperftools_profile(self):
+        profile = self.make_profile("libtcmalloc.so.4", {"HEAPPROFILE": self.path("gp")}, ".heap")
+        report = self.import_profile(profile, "gp.mtk")
+        self.assertEqual(self.live_of(report, "take_and_keep"), [(10, 640)])
+        outcome = run([MEMTRACK, "diff", self.path("gp.mtk"), self.path("gp.mtk"), "--format",
+                       "json"])
+        self.assertEqual(outcome.status, 0, outcome)
+        self.assertEqual(json.loads(outcome.stdout)["totals"]["live_bytes"]["delta"], 0)
+
+    def test_import_refuses_what_is_no_profile_and_survives_damage(self):
+        path = self.path("bad")
+        for content in (b"", b"\n", b"\0\0\0", b"SQLite format 3\0", b"heap_v2", b"\x1f\x8b\x08"):
+            with open(path, "wb") as file:
+                file.write(content)
+            self.assert_refused(65, ["bad"], "import", path, "-o", self.path("bad.mtk"))
+        self.assertFalse(os.path.exists(self.path("bad.mtk")))
+        self.assert_refused(66, ["gone"], "import", self.path("gone"))
+        for content in (b"heap_v2/1\n@ 0x1 zz 0xfffffffffffffffffff\n t*: 1: 2 [3: 4]\n",
+                        b"heap_v2/1\n@\n t*: -1: 99999999999999999999 [0: 0]\nMAPPED_LIBRARIES:\n",
+                        b"heap profile: 1: 1 [ 1: 1] @ heapprofile\n 1: 1 [1: 1] @"
+                        + b" 0x10" * 9000 + b"\nMAPPED_LIBRARIES:\n0-0 r-xp\nq-q\n1-2 / / / / /x\n"):
+            with open(path, "wb") as file:
+                file.write(content)
+            outcome = run([MEMTRACK, "import", path, "-f", "-o", self.path("bad.mtk")])
+            self.assertEqual(outcome.status, 0, outcome)
+            self.report("bad.mtk")
+
     # ---- hostile names and bad input ----
 
     def test_hostile_names_break_no_picture_and_no_export(self):
