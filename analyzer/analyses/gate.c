@@ -657,7 +657,8 @@ static void judge_findings(struct judge *judge)
         return;
     }
     bool leaks_fail = false;
-    bool errors_fail = is_limited(judge, GATE_NO_ERRORS) && sums.errors > 0;
+    bool errors_fail =
+        is_limited(judge, GATE_NO_ERRORS) && sums.errors > options->most[GATE_NO_ERRORS];
     if (is_limited(judge, GATE_MAX_LEAKED)) {
         verdict_add(judge, GATE_MAX_LEAKED, sums.leaked_bytes);
         leaks_fail = sums.leaked_bytes > options->most[GATE_MAX_LEAKED];
