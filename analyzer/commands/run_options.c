@@ -1,5 +1,6 @@
 #include "commands/run_options.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -142,6 +143,20 @@ static bool is_preloadable(const char *path)
     return path[strcspn(path, ": ")] == '\0';
 }
 
+/* Whether the file begins as an x86-64 ELF shared object does. */
+static bool is_library(const char *path)
+{
+    Elf64_Ehdr header;
+    FILE *file = fopen(path, "re");
+    bool is_read = file != NULL && fread(&header, sizeof header, 1, file) == 1;
+    if (file != NULL) {
+        fclose(file);
+    }
+    return is_read && memcmp(header.e_ident, ELFMAG, SELFMAG) == 0
+           && header.e_ident[EI_CLASS] == ELFCLASS64 && header.e_type == ET_DYN
+           && header.e_machine == EM_X86_64;
+}
+
 static int allocator_find(struct run_options *options, const char *choice, struct mt_error *error)
 {
     static const char *const folders[] = {
@@ -178,6 +193,11 @@ static int allocator_find(struct run_options *options, const char *choice, struc
         return mt_error_set(error, -ENOENT, MT_STATUS_NO_INPUT,
                             "--allocator=jemalloc: libjemalloc.so.2 is not installed: apt-get"
                             " install libjemalloc2, or give its path");
+    }
+    if (!is_library(options->allocator)) {
+        return mt_error_set(error, -ENOEXEC, MT_STATUS_USAGE,
+                            "--allocator: %s: is not a shared library for this machine: give the"
+                            " path of one, such as libtcmalloc.so.4", options->allocator);
     }
     if (!is_preloadable(options->allocator)) {
         return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,

@@ -106,6 +106,17 @@ class HostileTest(MemtrackTest):
         self.assertEqual(outcome.stderr.count(b"\n"), 1, outcome)
         self.assertFalse(os.path.exists(self.path("started")))
 
+    def test_what_is_no_library_is_refused_as_an_allocator(self):
+        outcome = self.record(["touch", self.path("started")], ["--allocator=/etc/passwd"])
+        self.assertEqual(outcome.status, 64, outcome)
+        self.assertEqual(outcome.stderr.count(b"\n"), 1, outcome)
+        self.assertFalse(os.path.exists(self.path("started")))
+
+    def test_valgrind_inside_a_run_finds_no_errors_of_ours(self):
+        shell = [need("bash"), "-c", "%s -q --error-exitcode=9 %s -n 1"
+                 % (need("valgrind"), need("jq"))]
+        self.assert_same_behaviour(shell)
+
 
 if __name__ == "__main__":
     main()

@@ -75,17 +75,41 @@ static bool address_parse(const char *text, struct arena_address *address)
     return true;
 }
 
-static bool address_find(struct arena_address *address)
+/* Returns what follows `name` ("NAME=") in the environment, or NULL. */
+static const char *environment_find(const char *name)
 {
-    size_t length = sizeof ARENA_VARIABLE - 1;
     for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
         const char *text = *entry;
         size_t i = 0;
-        while (i < length && text[i] == ARENA_VARIABLE[i]) {
+        while (name[i] != '\0' && text[i] == name[i]) {
             i++;
         }
-        if (i == length) {
-            return address_parse(text + length, address);
+        if (name[i] == '\0') {
+            return text + i;
+        }
+    }
+    return NULL;
+}
+
+static bool address_find(struct arena_address *address)
+{
+    const char *text = environment_find(ARENA_VARIABLE);
+    return text != NULL && address_parse(text, address);
+}
+
+/* Valgrind puts an allocator of its own before ours, and would take our scan of the stacks
+ * for reads of what was never written: the program is its to watch. */
+static bool is_under_valgrind(void)
+{
+    static const char mark[] = "vgpreload_";
+    const char *text = environment_find("LD_PRELOAD=");
+    for (; text != NULL && *text != '\0'; text++) {
+        size_t i = 0;
+        while (mark[i] != '\0' && text[i] == mark[i]) {
+            i++;
+        }
+        if (mark[i] == '\0') {
+            return true;
         }
     }
     return false;
@@ -351,7 +375,7 @@ bool process_start(void)
         return false; /* an event of our own start-up */
     }
     process_cold.is_refused = true;
-    if (!arena_open() || is_excluded(process_cold.arena.header, false)) {
+    if (is_under_valgrind() || !arena_open() || is_excluded(process_cold.arena.header, false)) {
         return false;
     }
     uint64_t offset = 0;
