@@ -11,7 +11,8 @@
  *   sawtooth(): steady; a buffer list that fills and empties, 12 times
  *   late_leak(): growing; begins after 60 % of the time
  *   leak_that_stops(): bounded; stops after half of the time
- *   fragments(): steady; live bytes stay, their addresses scatter
+ *   fragments(): steady (bounded, if a snapshot came before its first step); live bytes
+ *       stay, their addresses scatter
  *   realloc_growth(): growing; a buffer that doubles when it is full
  *   thread_leak(): growing; four threads, each 500 bytes per step
  *   freed_at_exit(): freed-at-exit; a list that only grows until the end
