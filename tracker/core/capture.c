@@ -3,6 +3,7 @@
 #include "core/capture_thread.h"
 #include "core/module_table.h"
 #include "core/raw_syscall.h"
+#include "core/stack_cache.h"
 #include "core/stack_table.h"
 #include "core/unwind_registers.h"
 
@@ -22,6 +23,7 @@ static struct {
     struct arena_image *image;
     struct arena_process *process;
     struct stack_table stacks;
+    struct stack_cache cache;
     struct module_table modules;
 } capture;
 
@@ -79,6 +81,7 @@ int capture_start(const struct arena *arena, struct arena_image *image,
         return -22; /* EINVAL */
     }
     stack_table_open(&capture.stacks, arena, image);
+    stack_cache_close(&capture.cache);
     module_table_open(&capture.modules, arena, image);
     capture.image = image;
     capture.process = process;
@@ -163,33 +166,47 @@ static void thread_reset(struct capture_thread *thread)
 
 #define INTERN_AGAIN UINT32_MAX /* ids are below ARENA_STACKS_MAX */
 
-/* Interns frames[0..count), of which frames[unnoted..count) were part of another stack that
- * was interned: their modules and nodes are known. Returns its id, or INTERN_AGAIN when the modules
- * turned out to have changed: the frames may be wrong then. */
-static uint32_t stack_intern(struct capture_frame *frames, uint32_t count, uint32_t unnoted,
-                             uint32_t flags)
+/* Makes sure that the modules of frames[0..count), whose hashes have this seed, are in the
+ * table. Returns false when they turned out to have changed: the frames may be wrong then. */
+static bool modules_note(const struct capture_frame *frames, uint32_t count, uint64_t seed,
+                         uint32_t *epoch)
 {
-    uint64_t seed = atomic_load_explicit(&capture.seed, memory_order_relaxed);
-    uint64_t hash = 0;
-    for (uint32_t i = count; i-- > 0;) {
-        hash = kept_hash_extend(hash, frames[i].pc);
-        frames[i].hash = hash_finish(hash, flags);
-        if (i <= unnoted) {
-            hash_index_prefetch(&capture.stacks.prefixes, frames[i].hash);
-        }
+    *epoch = module_table_note(&capture.modules, frames, count);
+    if (seed != seed_of_epoch(*epoch)) {
+        rules_renew(*epoch);
+        return false;
     }
-    uint32_t epoch = module_table_note(&capture.modules, frames, unnoted);
-    if (seed != seed_of_epoch(epoch)) {
-        rules_renew(epoch);
-        return INTERN_AGAIN;
-    }
-    uint32_t id = stack_table_insert_above(&capture.stacks, frames, count, unnoted, flags, epoch);
+    return true;
+}
+
+static void intern_count(uint32_t id, uint32_t flags)
+{
     if (id != 0 && (flags & ARENA_STACK_APPROXIMATE) != 0) {
         atomic_fetch_add_explicit(&capture.process->approximate_stacks, 1, memory_order_relaxed);
     }
     if (id != 0 && (flags & ARENA_STACK_CUT) != 0) {
         atomic_fetch_add_explicit(&capture.image->cut_captures, 1, memory_order_relaxed);
     }
+}
+
+/* Interns frames[0..count), of which nothing is known but that the modules of
+ * frames[unnoted..count) are noted. Returns the id, or INTERN_AGAIN when the modules changed. */
+static uint32_t stack_intern(struct capture_frame *frames, uint32_t count, uint32_t unnoted,
+                             uint32_t flags)
+{
+    uint64_t seed = atomic_load_explicit(&capture.seed, memory_order_relaxed);
+    uint64_t hash = 0;
+    uint32_t epoch;
+    for (uint32_t i = count; i-- > 0;) {
+        hash = kept_hash_extend(hash, frames[i].pc);
+        frames[i].hash = hash_finish(hash, flags);
+        hash_index_prefetch(&capture.stacks.prefixes, frames[i].hash);
+    }
+    if (!modules_note(frames, unnoted, seed, &epoch)) {
+        return INTERN_AGAIN;
+    }
+    uint32_t id = stack_table_insert(&capture.stacks, frames, count, flags, epoch);
+    intern_count(id, flags);
     return id;
 }
 
@@ -401,7 +418,13 @@ static void identity_prefetch(const struct kept_stack *stack, uint32_t top)
     while (walked-- > 0) {
         hash = kept_hash_extend(hash, stack->walked[walked].state.pc);
     }
-    hash_index_prefetch(&capture.stacks.stacks, hash_finish(hash, 0));
+    hash = hash_finish(hash, 0);
+    const _Atomic uint64_t *word = stack_cache_word(&capture.cache, hash);
+    if (word != NULL) {
+        __builtin_prefetch((const void *)(uintptr_t)word);
+    } else {
+        hash_index_prefetch(&capture.stacks.stacks, hash);
+    }
 }
 
 /* Walks from `state` until it meets the kept frames and they hold. Fills in
@@ -467,6 +490,54 @@ static struct kept_identity stack_identify(const struct kept_stack *stack)
     return identity;
 }
 
+/* The stack that was kept before this capture. */
+struct kept_before {
+    uint32_t count;
+    uint32_t id; /* 0: not known, or it is cut */
+};
+
+/* Finds the node of frames[base - 1], which stayed as it was, and all outer ones: nothing has
+ * to be searched for. 0 where there is none: then it is not part of a stack that was interned. */
+static uint32_t kept_node(const struct kept_stack *stack, uint32_t base,
+                          const struct kept_before *before)
+{
+    struct kept_frame *frame = &stack->frames[base - 1];
+    if (frame->node == 0 && before->id != 0 && before->count >= base) {
+        frame->node = stack_table_node(&capture.stacks, before->id, before->count - base);
+    }
+    return frame->node;
+}
+
+/* Interns the kept stack, whose frames[0..base) have this node: their modules are noted. */
+static uint32_t intern_above(struct capture_thread *thread, const struct kept_identity *identity,
+                             uint32_t base, uint32_t node)
+{
+    struct kept_stack *stack = &thread->stack;
+    struct kept_frame *top = &stack->frames[stack->count - 1];
+    struct capture_frame *frames = thread->interned;
+    uint32_t count = stack->count - base;
+    uint64_t seed = atomic_load_explicit(&capture.seed, memory_order_relaxed);
+    struct stack_traits traits = {.depth = stack->count, .flags = identity->flags};
+    hash_index_prefetch_all(&capture.stacks.stacks, identity->hash);
+    for (uint32_t i = count; i-- > 0;) {
+        frames[i].pc = top[-(ptrdiff_t)i].pc;
+        frames[i].hash = hash_finish(top[-(ptrdiff_t)i].hash, identity->flags);
+        hash_index_prefetch_all(&capture.stacks.prefixes, frames[i].hash);
+    }
+    if (!modules_note(frames, count, seed, &traits.epoch)) {
+        return INTERN_AGAIN;
+    }
+    uint32_t id = stack_table_insert_above(&capture.stacks, frames, count, node, identity->hash,
+                                           &traits);
+    if (id != 0) {
+        for (uint32_t i = 0; i < count; i++) {
+            top[-(ptrdiff_t)i].node = frames[i].node;
+        }
+    }
+    intern_count(id, identity->flags);
+    return id;
+}
+
 static uint32_t kept_intern(struct capture_thread *thread, const struct kept_identity *identity)
 {
     const struct kept_stack *stack = &thread->stack;
@@ -481,6 +552,27 @@ static uint32_t kept_intern(struct capture_thread *thread, const struct kept_ide
         }
     }
     return stack_intern(thread->interned, identity->depth, unnoted, identity->flags);
+}
+
+/* The cache does not know the stack. base and *before are as for kept_node(). */
+__attribute__((noinline)) static uint32_t stack_look_up(struct capture_thread *thread,
+                                                        const struct kept_identity *identity,
+                                                        uint32_t base,
+                                                        const struct kept_before *before)
+{
+    uint32_t id = stack_table_find_quickly(&capture.stacks, identity->hash);
+    if (UNLIKELY(id == 0)) {
+        uint32_t node = 0;
+        if (base > 0 && (identity->flags & ARENA_STACK_CUT) == 0) {
+            node = kept_node(&thread->stack, base, before);
+        }
+        id = node != 0 ? intern_above(thread, identity, base, node)
+                       : kept_intern(thread, identity);
+    }
+    if (LIKELY(id != 0 && id != INTERN_AGAIN)) {
+        stack_cache_put(&capture.cache, identity->hash, id);
+    }
+    return id;
 }
 
 /* The words below this index do not belong to the top's stack: see frames_verify. */
@@ -500,6 +592,10 @@ __attribute__((noinline)) static uint32_t incremental_capture(struct capture_thr
     struct unwind_state state = {origin->pc, origin->cfa, origin->rbp};
     bool is_kept = true;
     uint32_t base;
+    struct kept_before before = {.count = stack->count};
+    if (stack->count > 0 && stack->count <= capture.depth_max && stack->is_complete) {
+        before.id = stack->frames[stack->count - 1].id;
+    }
     thread->walks++;
     enum unwind_outcome outcome = stack_walk(thread, state, &base);
     if (base > 0 && !stack->is_complete && base + stack->walked_count <= capture.depth_max) {
@@ -518,11 +614,11 @@ __attribute__((noinline)) static uint32_t incremental_capture(struct capture_thr
     struct kept_frame *top = &stack->frames[stack->count - 1];
     if (top->id == 0) {
         struct kept_identity identity = stack_identify(stack);
-        uint32_t id = stack_table_find_quickly(&capture.stacks, identity.hash);
-        if (UNLIKELY(id == 0)) {
-            id = kept_intern(thread, &identity);
+        const _Atomic uint64_t *word = stack_cache_word(&capture.cache, identity.hash);
+        top->id = word == NULL ? 0 : stack_cache_find(word, identity.hash);
+        if (UNLIKELY(top->id == 0)) {
+            top->id = stack_look_up(thread, &identity, base, &before);
         }
-        top->id = id;
     }
     uint32_t id = top->id;
     if (UNLIKELY(!is_kept || id == INTERN_AGAIN)) {

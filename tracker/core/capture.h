@@ -38,6 +38,7 @@ struct capture_origin {
 struct capture_frame {
     uintptr_t pc;
     uint64_t hash;
+    uint32_t node; /* in the stack table, which fills it in for new stacks */
 };
 
 struct capture_thread;

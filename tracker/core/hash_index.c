@@ -59,6 +59,18 @@ void hash_index_open(struct hash_index *index, const struct arena *arena,
     }
 }
 
+void hash_index_prefetch_all(const struct hash_index *index, uint64_t hash)
+{
+    for (uint32_t i = hash_index_generations(index); i-- > 0;) {
+        struct hash_table table = hash_table_at(index, i);
+        if (table.entries != NULL) {
+            uintptr_t entries = (uintptr_t)table.entries;
+            size_t place = hash_index_place(hash, 64u - table.log2);
+            __builtin_prefetch((const uint64_t *)entries + place);
+        }
+    }
+}
+
 /* Returns the id under `hash` in one table, 0 if none. */
 static uint32_t hash_table_find(struct hash_table table, uint64_t hash, uint32_t id_bits)
 {

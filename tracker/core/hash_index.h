@@ -61,6 +61,9 @@ static inline void hash_index_prefetch(struct hash_index *index, uint64_t hash)
     __builtin_prefetch(&entries[hash_index_place(hash, newest & 63)]);
 }
 
+/* The same for a look-up that will probably find nothing, which reads older tables, too. */
+void hash_index_prefetch_all(const struct hash_index *index, uint64_t hash);
+
 /* Returns the id that stands under `hash` near its place in the newest table, or 0: it may
  * still be in an older one. id_bits is that of the index: passed again, so that it is a
  * constant here. */

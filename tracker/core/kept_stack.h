@@ -41,8 +41,9 @@ struct kept_frame {
     uint16_t guesses : 15; /* in this frame's step and further out */
     uint16_t needs_rbp : 1;
     uint32_t id; /* of the stack that starts here, 0: not known */
+    uint32_t node; /* of this frame and all outer ones in the stack table, 0: not known */
 };
-_Static_assert(sizeof(struct kept_frame) == 48, "three quarters of a line");
+_Static_assert(sizeof(struct kept_frame) == 56, "less than a line");
 
 /* A frame that was walked just now. */
 struct walked_frame {

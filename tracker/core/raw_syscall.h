@@ -51,6 +51,29 @@ static inline void raw_unmap(void *start, size_t size_bytes)
     raw_syscall3(SYS_munmap, (long)start, (long)size_bytes, 0);
 }
 
+#define RAW_HUGE_PAGE_BYTES ((size_t)2 << 20)
+
+/* Returns that much zeroed private memory, aligned to its size: a huge page once it is touched,
+ * where there are any to be had; NULL on failure. */
+static inline void *raw_map_huge_page(void)
+{
+    char *area = (char *)raw_map_lazy(2 * RAW_HUGE_PAGE_BYTES);
+    if (area == NULL) {
+        return NULL;
+    }
+    size_t before =
+        (RAW_HUGE_PAGE_BYTES - (uintptr_t)area % RAW_HUGE_PAGE_BYTES) % RAW_HUGE_PAGE_BYTES;
+    char *aligned = area + before;
+    if (before != 0) {
+        raw_unmap(area, before);
+    }
+    if (before != RAW_HUGE_PAGE_BYTES) {
+        raw_unmap(aligned + RAW_HUGE_PAGE_BYTES, RAW_HUGE_PAGE_BYTES - before);
+    }
+    raw_syscall3(SYS_madvise, (long)aligned, (long)RAW_HUGE_PAGE_BYTES, MADV_HUGEPAGE);
+    return aligned;
+}
+
 static inline int raw_pid(void)
 {
     return (int)raw_syscall3(SYS_getpid, 0, 0, 0);

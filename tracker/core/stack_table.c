@@ -67,8 +67,8 @@ static uint32_t node_find(struct stack_table *table, const struct capture_frame 
 
 /* Adds nodes for frames[0..count), innermost first, on top of `parent`. Returns the
  * innermost one, 0 when a table is full. */
-static uint32_t nodes_add(struct stack_table *table, const struct capture_frame *frames,
-                          uint32_t count, uint32_t parent)
+static uint32_t nodes_add(struct stack_table *table, struct capture_frame *frames, uint32_t count,
+                          uint32_t parent)
 {
     uint32_t id = ids_claim(&table->image->node_next, count, ARENA_NODES_MAX);
     if (id == 0) {
@@ -84,6 +84,7 @@ static uint32_t nodes_add(struct stack_table *table, const struct capture_frame 
         node->parent = parent;
         node->pc_low = (uint32_t)frames[i].pc;
         node->pc_high = (uint32_t)((uint64_t)frames[i].pc >> 32);
+        frames[i].node = id;
         /* When it cannot be put, or another's is there, nodes are stored twice. */
         hash_index_put(&table->prefixes, frames[i].hash, id);
         parent = id;
@@ -91,52 +92,10 @@ static uint32_t nodes_add(struct stack_table *table, const struct capture_frame 
     return parent;
 }
 
-/* Returns the count of innermost frames that have no node yet; *node is that of the rest.
- * Asking for what is not there is dear, so where the known part is expected to begin at
- * `known` the search goes inwards from there. */
-static uint32_t fresh_count(struct stack_table *table, const struct capture_frame *frames,
-                            uint32_t depth, uint32_t known, uint32_t *node)
+/* Stores the stack, which nobody has. Returns its id, 0 when a table is full. */
+static uint32_t stack_add(struct stack_table *table, uint32_t leaf, uint64_t hash,
+                          const struct stack_traits *traits)
 {
-    uint32_t fresh = known;
-    uint32_t inner;
-    if (known < depth && (*node = node_find(table, &frames[known])) != 0) {
-        while (fresh > 0 && (inner = node_find(table, &frames[fresh - 1])) != 0) {
-            *node = inner;
-            fresh--;
-        }
-        return fresh;
-    }
-    fresh = 0;
-    *node = 0;
-    while (fresh < depth && (*node = node_find(table, &frames[fresh])) == 0) {
-        fresh++;
-    }
-    return fresh;
-}
-
-uint32_t stack_table_insert(struct stack_table *table, const struct capture_frame *frames,
-                            uint32_t depth, uint32_t flags, uint32_t epoch)
-{
-    return stack_table_insert_above(table, frames, depth, depth, flags, epoch);
-}
-
-uint32_t stack_table_insert_above(struct stack_table *table, const struct capture_frame *frames,
-                                  uint32_t depth, uint32_t known, uint32_t flags, uint32_t epoch)
-{
-    if (depth == 0 || depth > STACK_DEPTH_MAX) {
-        return 0;
-    }
-    uint32_t leaf;
-    uint32_t fresh = fresh_count(table, frames, depth, known, &leaf);
-    if (fresh == 0) { /* else nobody has stored this stack */
-        uint32_t present = stack_table_find(table, frames[0].hash);
-        if (present != 0) {
-            return present;
-        }
-    }
-    if (fresh > 0 && (leaf = nodes_add(table, frames, fresh, leaf)) == 0) {
-        return 0;
-    }
     uint32_t id = ids_claim(&table->image->stack_next, 1, ARENA_STACKS_MAX);
     if (id == 0) {
         return 0;
@@ -147,12 +106,85 @@ uint32_t stack_table_insert_above(struct stack_table *table, const struct captur
         return 0;
     }
     struct arena_stack *stack = &chunk[id % ARENA_STACKS_PER_CHUNK];
-    stack->depth = (uint16_t)depth;
-    stack->flags = (uint8_t)flags;
-    stack->epoch = epoch;
+    stack->depth = (uint16_t)traits->depth;
+    stack->flags = (uint8_t)traits->flags;
+    stack->epoch = traits->epoch;
     /* Release: the recorder reads the rest once there is a leaf. */
     atomic_store_explicit(&stack->leaf, leaf, memory_order_release);
-    return hash_index_put(&table->stacks, frames[0].hash, id);
+    return hash_index_put(&table->stacks, hash, id);
+}
+
+/* The part that nothing is known of is searched from the inside: the first one found has
+ * all outer ones. */
+uint32_t stack_table_insert(struct stack_table *table, struct capture_frame *frames,
+                            uint32_t depth, uint32_t flags, uint32_t epoch)
+{
+    if (depth == 0 || depth > STACK_DEPTH_MAX) {
+        return 0;
+    }
+    uint32_t leaf = 0;
+    uint32_t fresh = 0;
+    while (fresh < depth && (leaf = node_find(table, &frames[fresh])) == 0) {
+        fresh++;
+    }
+    if (fresh == 0) { /* else nobody has stored this stack */
+        uint32_t present = stack_table_find(table, frames[0].hash);
+        if (present != 0) {
+            return present;
+        }
+    }
+    if (fresh > 0 && (leaf = nodes_add(table, frames, fresh, leaf)) == 0) {
+        return 0;
+    }
+    return stack_add(table, leaf, frames[0].hash,
+                     &(struct stack_traits){.depth = depth, .flags = flags, .epoch = epoch});
+}
+
+uint32_t stack_table_insert_above(struct stack_table *table, struct capture_frame *frames,
+                                  uint32_t count, uint32_t parent, uint64_t hash,
+                                  const struct stack_traits *traits)
+{
+    uint32_t leaf = parent;
+    uint32_t fresh = count;
+    if (traits->depth == 0 || traits->depth > STACK_DEPTH_MAX) {
+        return 0;
+    }
+    /* What is not there is looked for in all tables: once, as nothing is on top of it. */
+    while (fresh > 0) {
+        uint32_t node = node_find(table, &frames[fresh - 1]);
+        if (node == 0) {
+            break;
+        }
+        frames[--fresh].node = node;
+        leaf = node;
+    }
+    if (fresh == 0) { /* else nobody has stored this stack */
+        uint32_t present = stack_table_find(table, hash);
+        if (present != 0) {
+            return present;
+        }
+    }
+    if (fresh > 0 && (leaf = nodes_add(table, frames, fresh, leaf)) == 0) {
+        return 0;
+    }
+    return stack_add(table, leaf, hash, traits);
+}
+
+uint32_t stack_table_node(const struct stack_table *table, uint32_t id, uint32_t up)
+{
+    uint64_t offset = atomic_load_explicit(&table->image->stack_chunk[id / ARENA_STACKS_PER_CHUNK],
+                                           memory_order_acquire);
+    const struct arena_stack *stacks = arena_at(&table->arena, offset, STACK_CHUNK_BYTES);
+    if (stacks == NULL) {
+        return 0;
+    }
+    uint32_t node = atomic_load_explicit(&stacks[id % ARENA_STACKS_PER_CHUNK].leaf,
+                                         memory_order_acquire);
+    for (; node != 0 && up > 0; up--) {
+        const struct arena_node *at = node_at(table, node);
+        node = at == NULL ? 0 : at->parent;
+    }
+    return node;
 }
 
 uint32_t stack_table_end(const struct arena_image *image)

@@ -45,20 +45,34 @@ static inline uint32_t stack_table_find_quickly(struct stack_table *table, uint6
     return hash_index_find_newest(&table->stacks, hash, ARENA_STACK_ID_BITS);
 }
 
+/* What is stored with a stack beside its frames. */
+struct stack_traits {
+    uint32_t depth; /* 1 .. 65535 */
+    uint32_t flags; /* set of arena_stack_flag */
+    uint32_t epoch; /* what module_table_note() returned for the frames */
+};
+
 /*
  * Interns frames[0..depth), innermost first, 1 <= depth <= 65535; frames[0].hash is the
  * stack's hash, and frames[i].hash that of frames i and outer ones. `flags` is a set of
  * arena_stack_flag, `epoch` what module_table_note() returned for these frames; it must
  * be part of every hash. Returns the id, or 0 when a table is full.
  */
-uint32_t stack_table_insert(struct stack_table *table, const struct capture_frame *frames,
+uint32_t stack_table_insert(struct stack_table *table, struct capture_frame *frames,
                             uint32_t depth, uint32_t flags, uint32_t epoch);
 
-/* The same where frames[known..depth) are expected to be in the table as the outer part of
- * other stacks: a hint that saves the search for where the known part begins. known is at
- * most depth. */
-uint32_t stack_table_insert_above(struct stack_table *table, const struct capture_frame *frames,
-                                  uint32_t depth, uint32_t known, uint32_t flags, uint32_t epoch);
+/*
+ * The same for frames[0..count), of `depth`, that stand on what `parent` is the node of: that
+ * part is neither looked at nor searched for. Sets the nodes of frames[0..count). With count 0
+ * `parent` is the leaf. `hash` is that of the whole stack.
+ */
+uint32_t stack_table_insert_above(struct stack_table *table, struct capture_frame *frames,
+                                  uint32_t count, uint32_t parent, uint64_t hash,
+                                  const struct stack_traits *traits);
+
+/* Returns the node that is `up` frames outside the leaf of stack `id`, which is in the table; 0
+ * if there is none. */
+uint32_t stack_table_node(const struct stack_table *table, uint32_t id, uint32_t up);
 
 /*
  * From outside (as all below). Returns the end of the ids handed out so far: read

@@ -131,33 +131,19 @@ static unsigned log2_next(unsigned log2)
 
 /* Programs that need the largest table look up all over it: a huge page saves most of the
  * TLB misses. Where there is none to be had, small pages come one by one. */
-#define HUGE_PAGE_BYTES ((size_t)2 << 20)
-_Static_assert(sizeof(uint64_t) << LOG2_LAST == HUGE_PAGE_BYTES, "the largest table is one");
+_Static_assert(sizeof(uint64_t) << LOG2_LAST == RAW_HUGE_PAGE_BYTES, "the largest table is one");
 
 static void *words_map(unsigned log2)
 {
     if (log2 != LOG2_LAST) {
         return raw_map_lazy(sizeof(uint64_t) << log2);
     }
-    char *area = raw_map_lazy(2 * HUGE_PAGE_BYTES);
-    if (area == NULL) {
-        return NULL;
-    }
-    size_t before = (HUGE_PAGE_BYTES - (uintptr_t)area % HUGE_PAGE_BYTES) % HUGE_PAGE_BYTES;
-    char *aligned = area + before;
-    if (before != 0) {
-        raw_unmap(area, before);
-    }
-    if (before != HUGE_PAGE_BYTES) {
-        raw_unmap(aligned + HUGE_PAGE_BYTES, HUGE_PAGE_BYTES - before);
-    }
-    raw_syscall3(SYS_madvise, (long)aligned, HUGE_PAGE_BYTES, MADV_HUGEPAGE);
-    return aligned;
+    return raw_map_huge_page();
 }
 
 static void words_unmap(void *words, unsigned log2)
 {
-    raw_unmap(words, log2 == LOG2_LAST ? HUGE_PAGE_BYTES : sizeof(uint64_t) << log2);
+    raw_unmap(words, log2 == LOG2_LAST ? RAW_HUGE_PAGE_BYTES : sizeof(uint64_t) << log2);
 }
 
 /* Makes the first table, or a larger one with the old one's rules. A thread that loses

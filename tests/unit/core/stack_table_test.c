@@ -7,6 +7,7 @@
 
 #include "support/test_arena.h"
 
+#include "core/stack_cache.h"
 #include "core/stack_table.h"
 
 #define DEPTH_MAX 64
@@ -148,6 +149,92 @@ static void stack_table_refuses_stacks_without_frames(void **state)
     assert_int_equal(stack_table_insert(&f.table, &frame, 65536, 0, 0), 0);
     assert_int_equal(stack_table_end(f.image), 1);
     test_arena_free(&f.arena);
+}
+
+static void stack_table_puts_new_frames_on_a_known_node(void **state)
+{
+    (void)state;
+    struct fixture f = fixture_new(TEST_ARENA_BYTES);
+    struct capture_frame whole[5] = {{.pc = 11}, {.pc = 12}, {.pc = 13}, {.pc = 14}, {.pc = 15}};
+    struct capture_frame other[5] = {{.pc = 21}, {.pc = 22}, {.pc = 13}, {.pc = 14}, {.pc = 15}};
+    const uint64_t expected[5] = {21, 22, 13, 14, 15};
+    const struct stack_traits traits = {.depth = 5, .flags = 0, .epoch = 7};
+    uint64_t pc[5];
+    uint32_t epoch;
+    frames_hash(whole, 5);
+    frames_hash(other, 5);
+    uint32_t first = stack_table_insert(&f.table, whole, 5, 0, 7);
+    uint32_t parent = stack_table_node(&f.table, first, 2);
+    assert_int_not_equal(parent, 0);
+    assert_int_equal(stack_table_node(&f.table, first, 5), 0);
+
+    uint32_t nodes = atomic_load(&f.image->node_next);
+    uint32_t id = stack_table_insert_above(&f.table, other, 2, parent, other[0].hash, &traits);
+    assert_int_equal(id, first + 1);
+    assert_int_equal(atomic_load(&f.image->node_next), nodes + 2);
+    assert_int_equal(stack_table_read(&f.arena, f.image, id, pc, 5, NULL, &epoch), 5);
+    assert_memory_equal(pc, expected, sizeof pc);
+    assert_int_equal(epoch, 7);
+    assert_int_equal(other[0].node, stack_table_node(&f.table, id, 0));
+    assert_int_equal(other[1].node, stack_table_node(&f.table, id, 1));
+
+    /* The same again, by the shorter way and by the longer one. */
+    assert_int_equal(stack_table_insert_above(&f.table, other, 2, parent, other[0].hash, &traits), id);
+    assert_int_equal(stack_table_insert(&f.table, other, 5, 0, 7), id);
+    assert_int_equal(atomic_load(&f.image->node_next), nodes + 2);
+    test_arena_free(&f.arena);
+}
+
+static void stack_table_ends_a_stack_at_a_known_node(void **state)
+{
+    (void)state;
+    struct fixture f = fixture_new(TEST_ARENA_BYTES);
+    struct capture_frame frames[4] = {{.pc = 1}, {.pc = 2}, {.pc = 3}, {.pc = 4}};
+    const uint64_t expected[3] = {2, 3, 4};
+    const struct stack_traits traits = {.depth = 3, .flags = 0, .epoch = 0};
+    uint64_t pc[4];
+    frames_hash(frames, 4);
+    uint32_t first = stack_table_insert(&f.table, frames, 4, 0, 0);
+    uint32_t leaf = stack_table_node(&f.table, first, 1);
+    uint32_t id = stack_table_insert_above(&f.table, NULL, 0, leaf, frames[1].hash, &traits);
+    assert_int_equal(id, first + 1);
+    assert_int_equal(stack_table_insert_above(&f.table, NULL, 0, leaf, frames[1].hash, &traits), id);
+    assert_int_equal(stack_table_read(&f.arena, f.image, id, pc, 4, NULL, NULL), 3);
+    assert_memory_equal(pc, expected, sizeof expected);
+    test_arena_free(&f.arena);
+}
+
+static void stack_cache_begins_when_there_are_many_stacks(void **state)
+{
+    (void)state;
+    struct stack_cache cache = {.words = NULL};
+    const uint64_t hash = UINT64_C(0x123456789abcdef1);
+    stack_cache_put(&cache, hash, STACK_CACHE_FIRST_ID - 1);
+    assert_null((const void *)stack_cache_word(&cache, hash));
+    stack_cache_put(&cache, hash, STACK_CACHE_FIRST_ID);
+    assert_int_equal(stack_cache_find(stack_cache_word(&cache, hash), hash), STACK_CACHE_FIRST_ID);
+    stack_cache_close(&cache);
+    assert_null((const void *)stack_cache_word(&cache, hash));
+}
+
+static void stack_cache_never_answers_for_another_hash(void **state)
+{
+    (void)state;
+    enum { HASHES = 300000 };
+    struct stack_cache cache = {.words = NULL};
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < HASHES; i++) {
+        uint64_t hash = (i + 1) * UINT64_C(0xff51afd7ed558ccd);
+        stack_cache_put(&cache, hash, STACK_CACHE_FIRST_ID + i);
+    }
+    for (uint32_t i = 0; i < 2 * HASHES; i++) {
+        uint64_t hash = (i + 1) * UINT64_C(0xff51afd7ed558ccd);
+        uint32_t id = stack_cache_find(stack_cache_word(&cache, hash), hash);
+        assert_true(id == 0 || (i < HASHES && id == STACK_CACHE_FIRST_ID + i));
+        found += id != 0;
+    }
+    assert_true(found > HASHES / 3); /* the rest was replaced by others */
+    stack_cache_close(&cache);
 }
 
 static void stack_table_keeps_ids_while_it_grows(void **state)
@@ -471,6 +558,10 @@ int main(void)
         cmocka_unit_test(stack_table_reads_back_what_was_interned),
         cmocka_unit_test(stack_table_shares_nodes_of_outer_frames),
         cmocka_unit_test(stack_table_refuses_stacks_without_frames),
+        cmocka_unit_test(stack_table_puts_new_frames_on_a_known_node),
+        cmocka_unit_test(stack_table_ends_a_stack_at_a_known_node),
+        cmocka_unit_test(stack_cache_begins_when_there_are_many_stacks),
+        cmocka_unit_test(stack_cache_never_answers_for_another_hash),
         cmocka_unit_test(stack_table_keeps_ids_while_it_grows),
         cmocka_unit_test(stack_table_gives_one_id_to_threads_with_equal_stacks),
         cmocka_unit_test(stack_table_keeps_threads_with_different_stacks_apart),
