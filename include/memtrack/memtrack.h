@@ -68,6 +68,18 @@ struct memtrack_site {
     const void *an_address; /* of one of its blocks */
 };
 
+/* What a leak check found, in blocks and bytes; the classes are memcheck's. */
+struct memtrack_leaks {
+    uint64_t definite_blocks; /* nothing points to them */
+    uint64_t definite_bytes;
+    uint64_t indirect_blocks; /* only blocks that are lost themselves */
+    uint64_t indirect_bytes;
+    uint64_t possible_blocks; /* only pointers into their middle */
+    uint64_t possible_bytes;
+    uint64_t reachable_blocks;
+    uint64_t reachable_bytes;
+};
+
 /* The functions behind the calls below; the shim exports one of these under this name. */
 #define MEMTRACK_API_NAME "memtrack_api_1"
 struct memtrack_api {
@@ -89,6 +101,7 @@ struct memtrack_api {
     int (*add_root)(const void *start, size_t size_bytes);
     int (*remove_root)(const void *start);
     void (*name_thread)(const char *name);
+    int (*leak_check)(struct memtrack_leaks *leaks);
 };
 
 /* Returns the shim's functions, or NULL in a program that is not tracked. */
@@ -244,6 +257,20 @@ static inline int memtrack_remove_root(const void *start)
 {
     const struct memtrack_api *api = memtrack_api_get();
     return api == NULL ? -ENOTSUP : api->remove_root(start);
+}
+
+/*
+ * Looks for leaks now, in a copy of the process; the program goes on after a short stop.
+ * Fills *leaks. A pointer that is left in a dead part of a stack or a register keeps its
+ * block reachable. Returns 0, -ENOTSUP without memtrack, in a sampled run or where no scan
+ * is possible, -EBUSY while another scan runs, -ETIMEDOUT after ten seconds, -EIO when the
+ * scan failed.
+ */
+static inline int memtrack_leak_check(struct memtrack_leaks *leaks)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    return api == NULL || api->size_bytes < sizeof(struct memtrack_api) ? -ENOTSUP
+                                                                        : api->leak_check(leaks);
 }
 
 /* Names the calling thread in reports: at most 15 bytes, the rest is cut. */

@@ -255,6 +255,15 @@ class LeaksTest(harness.MemtrackTest):
         self.assertEqual(self.leaks()["leaks"]["scan"],
                          "failed: the process was ended by signal 9")
 
+    def test_program_asks_what_is_lost_in_mid_run(self):
+        program = [os.path.join(harness.SAMPLES, "leak_check")]
+        alone = harness.run(program)
+        self.assertEqual(alone.stdout, b"before: Operation not supported\n"
+                                       b"after: Operation not supported\n")
+        outcome = self.record(program, options=["-f"])
+        self.assertEqual(outcome.stdout, b"before: 0 definite, 0 bytes\n"
+                                         b"after: 3 definite, 300 bytes\n")
+
 
 if __name__ == "__main__":
     harness.main()

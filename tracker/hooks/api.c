@@ -8,6 +8,7 @@
 
 #include <time.h>
 
+#include "census/census.h"
 #include "core/announced.h"
 #include "core/raw_syscall.h"
 #include "core/stack_table.h"
@@ -15,6 +16,8 @@
 
 #define FUTEX_WAIT_SHARED 0
 #define SNAPSHOT_TIMEOUT_S 2
+#define LEAK_CHECK_WAIT_NS 1000000 /* between looks whether the scan is done */
+#define LEAK_CHECK_WAITS 10000u
 
 /* A place of the table that counts sites since a mark; stack 0 is a site too. */
 struct site_sum {
@@ -382,6 +385,67 @@ static void api_name_thread(const char *name)
     thread_leave(thread);
 }
 
+/* The census of this number, once it is in its slot; NULL: not there, or replaced. */
+static const struct arena_census *census_at(uint32_t number)
+{
+    struct arena_census_slot *slot =
+        &process_cold.process->censuses[number % ARENA_CENSUSES];
+    const struct arena_census *census =
+        arena_at(&process_cold.arena,
+                 atomic_load_explicit(&slot->census, memory_order_acquire), sizeof *census);
+    return census != NULL && census->number == number ? census : NULL;
+}
+
+static int leaks_sum(const struct arena_census *census, struct memtrack_leaks *leaks)
+{
+    const struct arena_census_site *sites =
+        arena_at(&process_cold.arena, census->sites, census->site_count * sizeof *sites);
+    if (sites == NULL && census->site_count > 0) {
+        return -EIO;
+    }
+    *leaks = (struct memtrack_leaks){0};
+    for (uint32_t i = 0; i < census->site_count; i++) {
+        leaks->definite_blocks += sites[i].blocks[ARENA_LEAK_DEFINITE];
+        leaks->definite_bytes += sites[i].bytes[ARENA_LEAK_DEFINITE];
+        leaks->indirect_blocks += sites[i].blocks[ARENA_LEAK_INDIRECT];
+        leaks->indirect_bytes += sites[i].bytes[ARENA_LEAK_INDIRECT];
+        leaks->possible_blocks += sites[i].blocks[ARENA_LEAK_POSSIBLE];
+        leaks->possible_bytes += sites[i].bytes[ARENA_LEAK_POSSIBLE];
+        leaks->reachable_blocks += sites[i].blocks[ARENA_LEAK_REACHABLE];
+        leaks->reachable_bytes += sites[i].bytes[ARENA_LEAK_REACHABLE];
+    }
+    return 0;
+}
+
+static int api_leak_check(struct memtrack_leaks *leaks)
+{
+    if (!api_is_tracking() || process_hot.sample_bytes != 0) {
+        return -ENOTSUP;
+    }
+    struct capture_origin origin;
+    CAPTURE_ORIGIN_HERE(origin);
+    __builtin_unwind_init(); /* the caller's registers are in this frame, for the census */
+    uint32_t number = census_now(&origin);
+    if (number == 0) {
+        return process_cold.process->census_forbidden[0] != '\0' ? -ENOTSUP : -EBUSY;
+    }
+    for (unsigned wait = 0; wait < LEAK_CHECK_WAITS; wait++) {
+        const struct arena_census *census = census_at(number);
+        uint32_t state = census == NULL
+                             ? ARENA_CENSUS_RUNNING
+                             : atomic_load_explicit(&census->state, memory_order_acquire);
+        if (state == ARENA_CENSUS_FULL) {
+            return leaks_sum(census, leaks);
+        }
+        if (state == ARENA_CENSUS_FAILED) {
+            return -EIO;
+        }
+        struct timespec pause = {.tv_nsec = LEAK_CHECK_WAIT_NS};
+        raw_syscall3(SYS_nanosleep, (long)&pause, 0, 0);
+    }
+    return -ETIMEDOUT;
+}
+
 HOOK_EXPORT extern const struct memtrack_api memtrack_api_1;
 const struct memtrack_api memtrack_api_1 = {
     .size_bytes = sizeof(struct memtrack_api),
@@ -401,4 +465,5 @@ const struct memtrack_api memtrack_api_1 = {
     .add_root = api_add_root,
     .remove_root = api_remove_root,
     .name_thread = api_name_thread,
+    .leak_check = api_leak_check,
 };
