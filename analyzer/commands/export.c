@@ -55,6 +55,18 @@ static void export_massif(FILE *out, const struct export_arguments *arguments,
                   flame_tree_make(profiled->region, profiled->profile, NULL, &live));
 }
 
+static void export_heaptrack(FILE *out, const struct export_arguments *arguments,
+                             const struct profiled *profiled)
+{
+    (void)arguments;
+    int64_t left_out = render_heaptrack(out, profiled->profile);
+    if (left_out > 0) {
+        fprintf(stderr, "memtrack: heaptrack's format is a log of events: %lld blocks are left out of it "
+                        "or merged with others; bytes at the peak and live stay exact\n",
+                (long long)left_out);
+    }
+}
+
 static void export_json(FILE *out, const struct export_arguments *arguments,
                         const struct profiled *profiled)
 {
@@ -90,6 +102,8 @@ static const struct export_format export_formats[] = {
      .profile = render_callgrind},
     {.name = "jeprof", .summary = "jeprof, pprof of gperftools (jemalloc's heap_v2)",
      .profile = render_jeprof},
+    {.name = "heaptrack", .summary = "heaptrack_print, heaptrack_gui",
+     .other = export_heaptrack},
     {.name = "chrome", .summary = "chrome://tracing, Perfetto: the timeline",
      .profile = render_chrome},
     {.name = "json", .summary = "the report's JSON", .other = export_json},

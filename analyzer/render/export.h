@@ -26,6 +26,9 @@ void render_dhat(FILE *out, const struct profile *profile, enum profile_metric m
 void render_callgrind(FILE *out, const struct profile *profile, enum profile_metric metric);
 /* jemalloc's heap_v2 with its symbols inside, for jeprof. */
 void render_jeprof(FILE *out, const struct profile *profile, enum profile_metric metric);
+/* heaptrack's log of events, made up so that all counts are those of the profile. Returns how
+ * many blocks were left out or merged with others to keep it short: bytes stay exact. */
+int64_t render_heaptrack(FILE *out, const struct profile *profile);
 /* The timeline as counters, for chrome://tracing and Perfetto. */
 void render_chrome(FILE *out, const struct profile *profile, enum profile_metric metric);
 /* The timeline, with who held the memory at the peak and at the end: trees of the metrics

@@ -227,6 +227,19 @@ class Pictures(MemtrackTest):
             self.assertRegex(text, r"Total: {} ".format(totals[field]))
         self.assertIn("take_batch", text)
 
+    def test_heaptrack_print_finds_the_reports_totals(self):
+        totals = self.record_known()
+        text = self.run_tool(need("heaptrack_print"), "-f", self.export("heaptrack"))
+        def figure(label):
+            return re.search(label + r": ([0-9.]+[KMGB]*)", text).group(1)
+        self.assertEqual(int(figure("calls to allocation functions")), totals["allocations"])
+        self.assertEqual(int(figure("temporary memory allocations")),
+                         totals["temporary_allocations"])
+        self.assertEqual(figure("peak heap memory consumption"),
+                         "%.2fK" % (totals["peak_bytes"] / 1000))
+        self.assertEqual(figure("total memory leaked"), "%dB" % totals["live_bytes"])
+        self.assertIn("take_batch", text)
+
     def test_chrome_trace_has_the_timeline_as_counters(self):
         self.record_known()
         report = self.report()
