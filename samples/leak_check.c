@@ -13,7 +13,7 @@
 
 #include <memtrack/memtrack.h>
 
-static void *kept;
+static void *volatile kept; /* read by nobody: the store must stay */
 
 static __attribute__((noinline)) void lose(void)
 {
