@@ -40,7 +40,7 @@ run_tests() {
     [ "${PIPESTATUS[0]}" = 0 ] || failures+=("tests: $name")
 }
 
-"$project/scripts/packages.sh" build test || exit 1
+"$project/scripts/packages.sh" build page test || exit 1
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 

@@ -17,6 +17,9 @@
 /* Whether this program carries the page. */
 bool render_html_exists(void);
 
+/* Characters per line of data, so that editors can open the file; a multiple of 4. */
+#define RENDER_HTML_LINE 4096u
+
 struct render_html {
     struct render_json json; /* the tree to write to is json.tree */
     FILE *out;
@@ -25,7 +28,8 @@ struct render_html {
     bool is_broken; /* no memory for zlib */
     unsigned char rest[3]; /* bytes that wait for a group of three */
     size_t rest_count;
-    size_t column;
+    size_t used; /* characters in line */
+    char line[RENDER_HTML_LINE + 1];
 };
 
 /* Writes the page's beginning. Returns 0 or a negative errno. Output errors stay in `out`. */

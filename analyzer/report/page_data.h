@@ -10,7 +10,7 @@
  *    "frames": {function, file, line, module, offset, flags, source}, "texts": [...]}
  *
  * Texts, frames and addresses are positions from 0, -1 for none; node 0 is the root of all
- * stacks, and a node's parent has a smaller number.
+ * stacks. A node's parent has a smaller number and is told as the difference.
  *
  * Context: analyzer.
  * Memory:  given back on return; about 60 bytes per node while it runs.

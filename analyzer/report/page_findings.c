@@ -10,7 +10,7 @@
 /* Rows of a list beyond these are left out: nobody scrolls so far, and sites are all there. */
 #define PAGE_CHAINS_MAX 5u
 #define PAGE_HELD_MAX 1000u
-#define PAGE_STEADY_MAX 500u
+#define PAGE_GROWTH_MAX 2000u
 
 static void page_number_or_null(struct report_tree *tree, const char *key, double value)
 {
@@ -162,10 +162,10 @@ static void page_write_growth(struct page_writer *writer)
         }
         tree_end(tree);
         tree_array(tree, "sites");
-        size_t steady = 0;
-        for (size_t i = 0; i < growth->site_count; i++) {
-            if (growth->sites[i].verdict != GROWTH_STEADY || steady++ < PAGE_STEADY_MAX) {
+        for (size_t i = 0, rows = 0; i < growth->site_count && rows < PAGE_GROWTH_MAX; i++) {
+            if (growth->sites[i].verdict != GROWTH_STEADY) {
                 page_write_growth_site(writer, &growth->sites[i]);
+                rows++;
             }
         }
         tree_end(tree);

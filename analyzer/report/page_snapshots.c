@@ -84,7 +84,28 @@ static void page_write_snapshot_list(struct page_writer *writer)
     tree_end(tree);
 }
 
-/* "rows" says how many rows each snapshot has; "site" is the step from the row before it. */
+/* Most sites ask for one size, so bytes are told as what differs from it: mostly nothing. */
+static int64_t page_usual_bytes(const struct model_site *site, int64_t blocks)
+{
+    return site->allocations > 0 ? blocks * (site->allocated_bytes / site->allocations) : 0;
+}
+
+static int64_t page_change_value(const struct page_writer *writer, const struct page_change *change,
+                                 size_t column)
+{
+    const struct model_site *site = writer->sites[change->site];
+    int64_t value = change->delta.values[column];
+    if (column == CHANGE_ALLOCATED) {
+        return value - page_usual_bytes(site, change->delta.values[CHANGE_ALLOCATIONS]);
+    }
+    if (column == CHANGE_FREED) {
+        return value - page_usual_bytes(site, change->delta.values[CHANGE_FREES]);
+    }
+    return value;
+}
+
+/* "rows" says how many rows each snapshot has; "site" is the step from the row before it. Bytes
+ * are without blocks * floor(allocated_bytes / allocations) of the site. */
 static void page_write_change_columns(struct page_writer *writer,
                                       const struct page_changes *changes)
 {
@@ -105,7 +126,7 @@ static void page_write_change_columns(struct page_writer *writer,
     for (size_t c = 0; c < CHANGES; c++) {
         tree_array(tree, change_names[c]);
         for (size_t i = 0; i < changes->row_count; i++) {
-            tree_integer(tree, NULL, changes->rows[i].delta.values[c]);
+            tree_integer(tree, NULL, page_change_value(writer, &changes->rows[i], c));
         }
         tree_end(tree);
     }

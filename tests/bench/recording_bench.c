@@ -99,7 +99,8 @@ static void write_symbols(struct recording_writer *writer)
     free(addresses);
 }
 
-static void write_snapshots(struct recording_writer *writer, int64_t sites, int64_t snapshots)
+static void write_snapshots(struct recording_writer *writer, int64_t sites, int64_t snapshots,
+                            struct recording_snapshot_site *state)
 {
     uint32_t random = 7;
     for (int64_t i = 0; i < snapshots; i++) {
@@ -110,13 +111,20 @@ static void write_snapshots(struct recording_writer *writer, int64_t sites, int6
             writer, &(struct recording_snapshot_process){.snapshot = i, .live_bytes = i * 1000}));
         int64_t from = i == 0 ? 1 : 1 + (int64_t)(next_random(&random) % 10);
         for (int64_t stack = from; stack <= sites; stack += i == 0 ? 1 : 10) {
-            must(recording_writer_add_snapshot_site(
-                writer, &(struct recording_snapshot_site){.snapshot = i,
-                                                          .stack = stack,
-                                                          .allocations = i * 100 + 1,
-                                                          .allocated_bytes = i * 10000 + 64,
-                                                          .frees = i * 90,
-                                                          .freed_bytes = i * 9000}));
+            struct recording_snapshot_site *site = &state[stack];
+            /* A few sites allocate very often, most now and then. */
+            int64_t allocations = next_random(&random) % (2u << stack % 12);
+            int64_t frees = next_random(&random) % (allocations + 1);
+            /* Most sites ask for one size, some for any. */
+            int64_t size = 16 + (stack % 4 == 0 ? next_random(&random) : (uint32_t)stack) % 500;
+            site->snapshot = i;
+            site->stack = stack;
+            site->allocations += allocations;
+            site->allocated_bytes += allocations * size;
+            site->frees += frees;
+            site->freed_bytes += frees * size;
+            site->temporaries += frees / 3;
+            must(recording_writer_add_snapshot_site(writer, site));
         }
         must(recording_writer_commit(writer, NULL));
     }
@@ -140,20 +148,24 @@ static void write_all(const char *path, int64_t sites, int64_t snapshots)
     write_stacks(writer, sites);
     must(recording_writer_commit(writer, NULL));
     lap("write stacks", &since);
-    write_snapshots(writer, sites, snapshots);
+    struct recording_snapshot_site *state = calloc((size_t)sites + 1, sizeof(*state));
+    must(state != NULL ? 0 : -1);
+    write_snapshots(writer, sites, snapshots, state);
     lap("write snapshots", &since);
     must(recording_writer_begin(writer, "sites and symbols"));
     for (int64_t stack = 1; stack <= sites; stack++) {
         must(recording_writer_put_site(writer,
                                        &(struct recording_site){.stack = stack,
-                                                                .allocations = stack,
-                                                                .allocated_bytes = stack * 100,
-                                                                .frees = stack / 2,
-                                                                .freed_bytes = stack / 2 * 100,
+                                                                .allocations = state[stack].allocations,
+                                                                .allocated_bytes = state[stack].allocated_bytes,
+                                                                .frees = state[stack].frees,
+                                                                .freed_bytes = state[stack].freed_bytes,
+                                                                .temporaries = state[stack].temporaries,
                                                                 .peak_bytes = stack * 50,
                                                                 .peak_blocks = stack / 2,
                                                                 .lifetimes = {1, 2, 3}}));
     }
+    free(state);
     write_symbols(writer);
     must(recording_writer_commit(writer, NULL));
     lap("write sites and symbols", &since);

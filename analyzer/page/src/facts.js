@@ -38,8 +38,8 @@ function warnings(recording, process) {
   return result;
 }
 
-function figure(name, title, value, remark, tone = '') {
-  return element(`div.tile${tone}`, { 'data-figure': name }, element('span.tile-title', {}, title), element('span.tile-value', {}, value),
+function figure(name, title, value, remark, exact, tone = '') {
+  return element(`div.tile${tone}`, { 'data-figure': name, title: exact === null ? null : format.count(exact) }, element('span.tile-title', {}, title), element('span.tile-value', {}, value),
     element('span.tile-remark', {}, remark));
 }
 
@@ -48,7 +48,7 @@ export function factsView(recording, process) {
   const lost = leaks.definite.bytes + leaks.indirect.bytes;
   const lostBlocks = leaks.definite.blocks + leaks.indirect.blocks;
   const cpu = facts.cpu_user_ns === null ? null : (facts.cpu_user_ns + facts.cpu_system_ns) / 1e9;
-  const state = recording.run.state && recording.run.state !== 'exit' ? `, ${format.visible(recording.run.state)}` : ' in the end';
+  const state = recording.run.state && recording.run.state !== 'exit' ? ` ${format.visible(recording.run.state)}` : '';
   const command = facts.arguments.length > 0 ? facts.arguments.map(format.visible).join(' ') : format.visible(facts.program ?? '');
   const about = [
     `ran ${format.seconds(facts.seconds)}`, ending(facts),
@@ -61,11 +61,11 @@ export function factsView(recording, process) {
     element('p.about', {}, about.join('  \u00b7  ')),
     ...warnings(recording, process).map((text) => element('p.warning', { role: 'note' }, format.visible(text))),
     element('div.tiles', {},
-      figure('peak', 'Peak', format.bytes(totals.peak_bytes), `at ${format.seconds(totals.peak_seconds)}`),
-      figure('live', 'Live', format.bytes(totals.live_bytes), `${format.count(totals.live_blocks)} blocks${state}`),
-      figure('allocations', 'Allocations', format.count(totals.allocations), `${format.bytes(totals.allocated_bytes)} in all`),
-      figure('temporary', 'Temporary', format.percent(totals.temporary_allocations, totals.allocations) || '0 %', `${format.count(totals.temporary_allocations)} allocations`),
-      leaks.scan === 'full' && figure('leaked', 'Leaked', format.bytes(lost), `${format.count(lostBlocks)} blocks`, lostBlocks > 0 ? '.bad' : ''),
-      totals.peak_rss_bytes !== null && figure('rss', 'Peak RSS', format.bytes(totals.peak_rss_bytes), 'resident memory'),
-      cpu !== null && figure('cpu', 'CPU', format.seconds(cpu), facts.seconds > 0 ? `${format.percent(cpu, facts.seconds)} of one core` : '')));
+      figure('peak', 'Peak', format.bytes(totals.peak_bytes), `at ${format.seconds(totals.peak_seconds)}`, totals.peak_bytes),
+      figure('live', 'Live', format.bytes(totals.live_bytes), `${format.count(totals.live_blocks)} blocks${state}`, totals.live_bytes),
+      figure('allocations', 'Allocations', format.count(totals.allocations), `${format.bytes(totals.allocated_bytes)} in all`, totals.allocations),
+      figure('temporary', 'Temporary', format.percent(totals.temporary_allocations, totals.allocations) || '0 %', `${format.count(totals.temporary_allocations)} allocations`, totals.temporary_allocations),
+      leaks.scan === 'full' && figure('leaked', 'Leaked', format.bytes(lost), `${format.count(lostBlocks)} blocks`, lost, lostBlocks > 0 ? '.bad' : ''),
+      totals.peak_rss_bytes !== null && figure('rss', 'Peak RSS', format.bytes(totals.peak_rss_bytes), 'resident memory', totals.peak_rss_bytes),
+      cpu !== null && figure('cpu', 'CPU', format.seconds(cpu), facts.seconds > 0 ? `${format.percent(cpu, facts.seconds)} of one core` : '', null)));
 }

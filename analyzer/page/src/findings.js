@@ -120,7 +120,9 @@ export function growthView(recording, process) {
   const words = growth.bytes_per_second > 0
     ? `Growing sites add ${format.rate(growth.bytes_per_second)}.${remark}`
     : 'Nothing keeps growing.';
-  const rows = growth.sites.filter((row) => row.verdict !== 'steady');
+  const rows = growth.sites;
+  const moving = Object.entries(growth.counts).reduce((sum, [name, number]) => sum + (name === 'steady' ? 0 : number), 0);
+  const cut = moving > rows.length ? ` The ${format.count(rows.length)} that matter most are listed.` : '';
   const table = rows.length === 0 ? null : new Table({
     label: 'Growth', rows, sort: 'bytes_per_second',
     columns: [siteColumn(recording, process),
@@ -135,7 +137,7 @@ export function growthView(recording, process) {
       ...(row.held_by.length > 0 ? [note(`held by ${row.held_by.map(format.visible).join(' \u2192 ')}`)] : []),
       ...stackLines(recording, process.sites.leaf[row.site] ?? 0)],
   }).root;
-  return element('div', {}, element('p.lead', {}, `${words} ${format.count(growth.tested)} sites over ${format.count(growth.snapshots_used)} snapshots.`),
+  return element('div', {}, element('p.lead', {}, `${words} ${format.count(growth.tested)} sites over ${format.count(growth.snapshots_used)} snapshots.${cut}`),
     element('div.tiles', {}, ...counts), table ?? '');
 }
 

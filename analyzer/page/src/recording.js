@@ -11,7 +11,7 @@ export class Recording {
     this.run = data.run;
     this.texts = data.texts.map(visible);
     this.frames = data.frames;
-    this.parent = Uint32Array.from(data.nodes.parent);
+    this.parent = Uint32Array.from(data.nodes.parent, (step, node) => node - step);
     this.address = Int32Array.from(data.nodes.address);
     this.first = data.addresses;
     this.children = childLists(this.parent);
@@ -103,11 +103,22 @@ function childLists(parent) {
 
 const COUNTERS = ['allocations', 'allocated_bytes', 'frees', 'freed_bytes', 'temporary_allocations'];
 
+/** Bytes come without what a site's usual block would make of its blocks. */
+function expandBytes(sites, changes) {
+  const usual = sites.allocations.map((allocations, site) => (allocations > 0 ? Math.floor(sites.allocated_bytes[site] / allocations) : 0));
+  for (let row = 0, site = 0; row < changes.site.length; row++) {
+    site += changes.site[row];
+    changes.allocated_bytes[row] += changes.allocations[row] * usual[site];
+    changes.freed_bytes[row] += changes.frees[row] * usual[site];
+  }
+}
+
 export class Process {
   constructor(recording, data) {
     this.recording = recording;
     Object.assign(this, data);
     this.siteCount = data.sites.id.length;
+    expandBytes(data.sites, data.changes);
     this.states = new Map();
   }
 

@@ -125,7 +125,7 @@ export class Sites {
       return {
         ...column, title: column.of[kind],
         value: (site) => values[site],
-        show: (site) => (values[site] === 0 ? element('span.zero', {}, '0') : element(`span${isDelta ? (values[site] > 0 ? '.grew' : '.shrank') : ''}`, { title: format.count(values[site]) }, show(values[site]))),
+        show: (site) => (values[site] === 0 ? element('span.zero', { title: '0' }, '0') : element(`span${isDelta ? (values[site] > 0 ? '.grew' : '.shrank') : ''}`, { title: format.count(values[site]) }, show(values[site]))),
         share: (site) => (total > 0 ? Math.abs(values[site]) / total : 0),
       };
     });

@@ -22,24 +22,44 @@ function rates(times, column, scale) {
   });
 }
 
+const BUCKETS_MAX = 240;
+const BUCKET_LEAST_SECONDS = 0.05;
+
+/** Positions of the times between which rates are taken: ticks of the kernel's clock are no rate. */
+function bucketEnds(times) {
+  const width = Math.max((times[times.length - 1] - times[0]) / BUCKETS_MAX, BUCKET_LEAST_SECONDS);
+  const ends = [0];
+  for (let i = 1; i < times.length; i++) {
+    if (times[i] - times[ends[ends.length - 1]] >= width || i === times.length - 1) {
+      ends.push(i);
+    }
+  }
+  return ends;
+}
+
 /** Columns to draw: of the timeline, or of the snapshots where there is none. */
 function columnsOf(process) {
   const points = process.points;
   if (points.seconds.length >= 2) {
+    const ends = bucketEnds(points.seconds);
+    const pick = (column) => ends.map((i) => column[i]);
+    const rateTimes = pick(points.seconds);
     return {
+      rateTimes,
       times: points.seconds,
       live: points.live_bytes,
       high: points.live_max_bytes,
       rss: points.rss_bytes,
       allocator: points.allocator_resident_bytes,
-      allocations: rates(points.seconds, points.allocations, 1),
-      cpu: rates(points.seconds, points.cpu_ns, 1e-7),
+      allocations: rates(rateTimes, pick(points.allocations), 1),
+      cpu: rates(rateTimes, pick(points.cpu_ns), 1e-7),
     };
   }
   const times = process.snapshots.map((snapshot) => snapshot.seconds);
   const live = process.snapshots.map((snapshot) => snapshot.live_bytes);
   return {
     times,
+    rateTimes: times,
     live,
     high: live,
     rss: process.snapshots.map((snapshot) => snapshot.rss_bytes),
@@ -50,7 +70,7 @@ function columnsOf(process) {
 }
 
 function hasAny(column) {
-  return column.some((value) => value !== null);
+  return column.some((value) => value !== null && value !== 0);
 }
 
 export class Timeline {
@@ -156,7 +176,7 @@ export class Timeline {
     const range = (_, __, high) => [0, (high || 1) * 1.1];
     const series = [];
     const axes = [];
-    const data = [columns.times];
+    const data = [columns.rateTimes];
     if (hasAny(columns.allocations)) {
       series.push({ label: 'allocations/s', scale: 'rate', stroke: color('rate'), fill: color('rate-fill'), width: 1, paths: steps,
         value: (_, number) => (number === null ? '' : `${format.count(number)}/s`) });
