@@ -201,6 +201,7 @@ static void page_write_cpu_rows(struct page_writer *writer)
 {
     struct report_tree *tree = writer->tree;
     const struct model_process *process = writer->process;
+    tree_object(tree, "stacks");
     tree_array(tree, "leaf");
     for (size_t i = 0; i < process->cpu_count; i++) {
         tree_integer(tree, NULL, page_stacks_leaf(&writer->stacks, process->cpu[i].stack));
@@ -215,6 +216,7 @@ static void page_write_cpu_rows(struct page_writer *writer)
     for (size_t i = 0; i < process->cpu_count; i++) {
         tree_integer(tree, NULL, process->cpu[i].allocator_samples);
     }
+    tree_end(tree);
     tree_end(tree);
 }
 

@@ -21,6 +21,7 @@ const figure = async (page, name) => exact(await page.getAttribute(`[data-figure
 /** All rows of the table of sites, from top to bottom: [{ function, column: exact value }]. */
 async function sitesShown(page) {
   const columns = await page.$$eval('.panel .table-heading [data-column]', (buttons) => buttons.map((button) => button.dataset.column));
+  const shares = columns.includes('selfShare') ? ['self', 'total'] : [];
   const rows = new Map();
   for (let top = 0; ; top += 300) {
     await page.$eval('.panel .table-view', (view, y) => { view.scrollTop = y; }, top);
@@ -28,7 +29,7 @@ async function sitesShown(page) {
     const part = await page.$$eval('.panel .row', (drawn) => drawn.map((row) => [Number(row.getAttribute('aria-rowindex')),
       row.querySelector('.function').textContent, [...row.querySelectorAll('.cell.number span[title]')].map((cell) => cell.title)]));
     for (const [index, name, titles] of part) {
-      rows.set(index, Object.fromEntries([['function', name], ...titles.map((title, i) => [columns[i + 1], exact(title)])]));
+      rows.set(index, Object.fromEntries([['function', name], ...titles.map((title, i) => [shares[i] ?? columns[i + 1], exact(title)])]));
     }
     const isEnd = await page.$eval('.panel .table-view', (view) => view.scrollTop + view.clientHeight >= view.scrollHeight - 1);
     if (isEnd) {
@@ -80,10 +81,26 @@ const scenarios = {
     assert.match(await page.textContent('.panel [aria-label="Reachable blocks and their holders"]'), /audit_trail/);
   },
 
+  async cpu(page) {
+    await chooseTab(page, 'cpu');
+    assert.doesNotMatch(await page.textContent('.panel'), /NaN|undefined/);
+    const rows = await sitesShown(page);
+    const shown = Object.fromEntries(rows.map((row) => [row.function, [row.self, row.total]]));
+    assert.ok(facts.cpu.functions.length > 2);
+    for (const { function: name, self, total } of facts.cpu.functions) {
+      assert.deepEqual(shown[name], [self, total], name);
+    }
+    await chooseTab(page, 'flame');
+    await page.selectOption('[data-role=metric]', 'cpu');
+    assert.match(await page.textContent('.flame-detail'), new RegExp(`\\b${facts.cpu.samples}\\b`));
+  },
+
   async views(page) {
     for (const name of ['flame', 'leaks', 'growth', 'cpu', 'rss', 'errors', 'sites']) {
       await chooseTab(page, name);
-      assert.ok((await page.textContent('.panel')).trim().length > 20, name);
+      const text = await page.textContent('.panel');
+      assert.ok(text.trim().length > 20, name);
+      assert.doesNotMatch(text, /NaN|undefined|\[object/, name);
     }
   },
 

@@ -63,6 +63,11 @@ class PageTest(MemtrackTest):
     def test_page_shows_leaks_and_who_holds_the_rest(self):
         self.look("leaks", self.service())
 
+    def test_page_shows_where_cpu_time_went(self):
+        outcome = self.record([os.path.join(SAMPLES, "cpu"), "split", "1"])
+        self.assertEqual(outcome.status, 0, outcome)
+        self.look("cpu", self.report())
+
     def test_page_has_something_to_say_in_every_view(self):
         self.service()
         self.look("views", {})

@@ -164,10 +164,10 @@ export function cpuView(recording, process) {
           show: (row) => [element('span.function', { title: format.visible(row.function) }, format.visible(row.function)),
             element('span.place', {}, row.file ? format.visible(format.fileName(row.file)) + (row.line > 0 ? `:${row.line}` : '') : row.module ? format.visible(format.fileName(row.module)) : '')] },
         numberColumn('self', 'Self', time, { share: share('self'), help: 'Time in the function itself' }),
-        { name: 'selfShare', title: 'Self %', value: (row) => row.self, show: (row) => format.percent(row.self, cpu.samples), priority: 2 },
+        { name: 'selfShare', title: 'Self %', value: (row) => row.self, show: (row) => element('span', { title: format.count(row.self) }, format.percent(row.self, cpu.samples)), priority: 2 },
         numberColumn('total', 'Total', time, { share: share('total'), help: 'Time in it and in what it called' }),
-        { name: 'totalShare', title: 'Total %', value: (row) => row.total, show: (row) => format.percent(row.total, cpu.samples), priority: 2 },
-        numberColumn('system', 'In the kernel', time, { priority: 4, help: 'Of the self time, in system calls' })],
+        { name: 'totalShare', title: 'Total %', value: (row) => row.total, show: (row) => element('span', { title: format.count(row.total) }, format.percent(row.total, cpu.samples)), priority: 2 },
+        numberColumn('system', 'Kernel', time, { priority: 4, help: 'Of the self time, in system calls' })],
     }).root);
 }
 

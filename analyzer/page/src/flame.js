@@ -76,8 +76,8 @@ export class Flame {
   #entries() {
     const { process } = this.selection;
     if (this.metric === 'cpu') {
-      const { cpu } = process;
-      return (cpu.leaf ?? []).map((leaf, i) => [leaf, cpu.samples[i] + cpu.allocator_samples[i], cpu.allocator_samples[i]]);
+      const { stacks } = process.cpu;
+      return (stacks?.leaf ?? []).map((leaf, i) => [leaf, stacks.samples[i] + stacks.allocator_samples[i], stacks.allocator_samples[i]]);
     }
     const column = process.values(this.selection)[this.metric];
     return process.sites.leaf.map((leaf, site) => [leaf, column[site]]);

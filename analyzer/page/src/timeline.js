@@ -279,7 +279,8 @@ export class Timeline {
       selection.kind !== 'run' && choice(selection.kind === 'interval' ? 'to' : 'at', selection.to,
         (position) => (selection.kind === 'interval' ? selection.interval(selection.from, position) : selection.moment(position))),
       element('span.hint', {}, last < 0 ? 'No snapshots were taken: record with --snapshot-every 1s to choose moments.'
-        : selection.kind === 'run' ? 'Click for a moment, drag for an interval.' : ''));
+        
+        : selection.kind === 'run' && last > 0 ? 'Click for a moment, drag for an interval.' : ''));
   }
 }
 
