@@ -202,7 +202,7 @@ export class Flame {
   #tellFocus(focus) {
     const [name, numbers] = this.#line(focus);
     replace(this.detail, element('strong', {}, focus.depth === 0 ? 'All stacks' : name), ` ${numbers} `,
-      element('span.place', {}, this.hidden > 0 ? `${format.count(this.hidden)} narrow frames are left out: click a frame to see those below it` : ''));
+      element('span.place', {}, this.hidden > 0 ? `too narrow to show: ${format.count(this.hidden)}; click a frame to see all below it` : ''));
   }
 
   #search() {

@@ -16,7 +16,6 @@ export class Recording {
     this.first = data.addresses;
     this.children = childLists(this.parent);
     this.processes = data.processes.map((process) => new Process(this, process));
-    this.labels = new Map();
   }
 
   text(id) {

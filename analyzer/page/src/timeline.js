@@ -138,10 +138,11 @@ export class Timeline {
       width: this.width,
       height,
       padding: [8, hasRightAxis ? 0 : RIGHT_AXIS, 0, 0],
-      cursor: { sync: { key: 'memtrack' }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
+      cursor: { y: false, sync: { key: 'memtrack' }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
       legend: { live: true },
       scales: { x: { time: false }, ...scales },
-      series: [{ label: 'time', value: (_, value) => (value === null ? '' : format.seconds(value)) }, ...series],
+      series: [{ label: 'time', value: (_, value) => (value === null ? '' : format.seconds(value)) },
+        ...series.map((each) => ({ ...each, points: { show: false } }))],
       axes: [{ ...axis, values: (_, ticks) => ticks.map(format.seconds), space: 80, size: 26, gap: 6 }, ...axes.map((each) => ({ ...axis, size: 64, ...each }))],
       hooks: {
         drawClear: [(plot) => this.#drawSelected(plot)],
