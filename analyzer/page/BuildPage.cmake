@@ -1,5 +1,5 @@
 # cmake -DSOURCE=folder -DFOLDER=work -DOUTPUT=page.html -DNODE=node -DNPM=npm -DREQUIRED=bool
-#       -DTESTS=bool -DOFF=bool -P BuildPage.cmake
+#       -DTESTS=bool -DLEFT_OUT=bool -P BuildPage.cmake
 # Bundles the page. Where that is not possible (no node, no network for the libraries) the output
 # is empty, with a warning, unless REQUIRED: memtrack then works without --html.
 function(give_up reason)
@@ -12,7 +12,7 @@ function(give_up reason)
   execute_process(COMMAND touch -d @1 "${OUTPUT}")
 endfunction()
 
-if(OFF)
+if(LEFT_OUT)
   file(WRITE "${OUTPUT}" "")
   return()
 endif()
