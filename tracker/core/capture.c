@@ -518,11 +518,14 @@ static uint32_t intern_above(struct capture_thread *thread, const struct kept_id
     uint32_t count = stack->count - base;
     uint64_t seed = atomic_load_explicit(&capture.seed, memory_order_relaxed);
     struct stack_traits traits = {.depth = stack->count, .flags = identity->flags};
-    hash_index_prefetch_all(&capture.stacks.stacks, identity->hash);
     for (uint32_t i = count; i-- > 0;) {
         frames[i].pc = top[-(ptrdiff_t)i].pc;
         frames[i].hash = hash_finish(top[-(ptrdiff_t)i].hash, identity->flags);
-        hash_index_prefetch_all(&capture.stacks.prefixes, frames[i].hash);
+        if (i + 1 == count) {
+            hash_index_prefetch_all(&capture.stacks.prefixes, frames[i].hash);
+        } else {
+            hash_index_prefetch(&capture.stacks.prefixes, frames[i].hash);
+        }
     }
     if (!modules_note(frames, count, seed, &traits.epoch)) {
         return INTERN_AGAIN;
@@ -560,10 +563,16 @@ __attribute__((noinline)) static uint32_t stack_look_up(struct capture_thread *t
                                                         uint32_t base,
                                                         const struct kept_before *before)
 {
+    bool is_whole = base > 0 && (identity->flags & ARENA_STACK_CUT) == 0;
+    uint32_t node = 0;
+    if (stack_cache_word(&capture.cache, identity->hash) != NULL) {
+        /* What that does not know is new, mostly: both searches miss, so begin them together. */
+        hash_index_prefetch(&capture.stacks.stacks, identity->hash);
+        node = is_whole ? kept_node(&thread->stack, base, before) : 0;
+    }
     uint32_t id = stack_table_find_quickly(&capture.stacks, identity->hash);
     if (UNLIKELY(id == 0)) {
-        uint32_t node = 0;
-        if (base > 0 && (identity->flags & ARENA_STACK_CUT) == 0) {
+        if (node == 0 && is_whole) {
             node = kept_node(&thread->stack, base, before);
         }
         id = node != 0 ? intern_above(thread, identity, base, node)
