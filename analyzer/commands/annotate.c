@@ -229,7 +229,7 @@ static int annotate(const struct annotate_arguments *arguments, struct opened *o
         return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
                             "--process and --all-processes: contradict each other, give one");
     }
-    int code = opened_open(opened, arguments->file, arguments->process, error);
+    int code = opened_open_whole(opened, arguments->file, arguments->process, error);
     if (code != 0) {
         return code;
     }

@@ -106,11 +106,11 @@ int opened_load(const char *file, struct model **model, struct mt_error *error)
     return opened_load_as(file, false, model, error);
 }
 
-int opened_open(struct opened *opened, const char *file, const char *process,
-                struct mt_error *error)
+static int opened_open_as(struct opened *opened, const char *file, const char *process,
+                          bool is_lean, struct mt_error *error)
 {
     *opened = (struct opened){0};
-    int code = opened_load_as(file, true, &opened->model, error);
+    int code = opened_load_as(file, is_lean, &opened->model, error);
     if (code != 0) {
         opened->model = NULL;
         return code;
@@ -132,6 +132,18 @@ int opened_open(struct opened *opened, const char *file, const char *process,
         fprintf(stderr, "memtrack: %s\n", line.text);
     }
     return 0;
+}
+
+int opened_open(struct opened *opened, const char *file, const char *process,
+                struct mt_error *error)
+{
+    return opened_open_as(opened, file, process, true, error);
+}
+
+int opened_open_whole(struct opened *opened, const char *file, const char *process,
+                      struct mt_error *error)
+{
+    return opened_open_as(opened, file, process, false, error);
 }
 
 void opened_close(struct opened *opened)

@@ -22,6 +22,9 @@ int opened_load(const char *file, struct model **model, struct mt_error *error);
  * errno and *error. Release with opened_close(), also after an error. */
 int opened_open(struct opened *opened, const char *file, const char *process,
                 struct mt_error *error);
+/* The same, with lifetimes and CPU samples. */
+int opened_open_whole(struct opened *opened, const char *file, const char *process,
+                      struct mt_error *error);
 void opened_close(struct opened *opened);
 
 #endif

@@ -14,7 +14,7 @@ int profiled_open(struct profiled *profiled, const struct profiled_request *requ
         return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
                             "--process and --all-processes: contradict each other, give one");
     }
-    int code = opened_open(&profiled->opened, request->file, request->process, error);
+    int code = opened_open_whole(&profiled->opened, request->file, request->process, error);
     if (code == 0) {
         profiled->profile = profile_make(profiled->region, profiled->opened.model,
                                          request->all_processes ? NULL : profiled->opened.process);

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import sqlite3
 import xml.etree.ElementTree
 
@@ -153,6 +154,28 @@ class Pictures(MemtrackTest):
             self.assertEqual(len(profile["samples"]), len(profile["weights"]))
             self.assertTrue(all(0 <= frame < frames for sample in profile["samples"]
                                 for frame in sample))
+
+    def test_speedscope_file_fits_speedscopes_own_schema(self):
+        self.record_known()
+        path = self.export("speedscope")
+        if shutil.which("npm") is None:
+            self.skipTest("npm is missing: run scripts/packages.sh page")
+        installed = run(["npm", "install", "--silent", "--no-audit", "--no-fund", "speedscope@1",
+                         "ajv@6"], cwd=self.folder)
+        if installed.status != 0:
+            self.skipTest("npm could not fetch speedscope and ajv: is there a network?")
+        script = """
+            const fs = require('fs'), Ajv = require('ajv');
+            const dist = 'node_modules/speedscope/dist/release/';
+            const schema = JSON.parse(fs.readFileSync(dist + 'file-format-schema.json'));
+            const check = new Ajv({schemaId: 'auto', allErrors: true}).compile(schema);
+            if (!check(JSON.parse(fs.readFileSync(process.argv[1])))) {
+                console.error(JSON.stringify(check.errors)); process.exit(1);
+            }
+            if (check({profiles: 1})) { console.error('accepts anything'); process.exit(1); }
+            """
+        outcome = run([need("node"), "-e", script, path], cwd=self.folder)
+        self.assertEqual(outcome.status, 0, outcome)
 
     # ---- Valgrind's, jemalloc's and Chrome's formats ----
 
