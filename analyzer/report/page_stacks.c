@@ -170,7 +170,7 @@ void page_stacks_write(struct page_stacks *stacks, struct report_tree *tree)
     tree_end(tree);
     tree_array(tree, "address");
     for (size_t i = 0; i < stacks->node_count; i++) {
-        tree_integer(tree, NULL, i == 0 ? -1 : (int64_t)stacks->nodes[i].address);
+        tree_integer(tree, NULL, i == 0 ? INT64_C(-1) : (int64_t)stacks->nodes[i].address);
     }
     tree_end(tree);
     tree_end(tree);
