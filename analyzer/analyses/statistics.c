@@ -1,6 +1,7 @@
 #include "analyses/statistics.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,6 +108,21 @@ struct statistics_trend statistics_mann_kendall(const double *values, size_t cou
 
 /* ---- Theil-Sen ------------------------------------------------------------- */
 
+/* Puts what is less than the pivot (with_equal: or equal to it) in front; returns where that
+ * ends. Without a branch on the values: half of them would be guessed wrongly. */
+static size_t statistics_part(double *values, size_t low, size_t high, double pivot,
+                              bool with_equal)
+{
+    size_t end = low;
+    for (size_t at = low; at < high; at++) {
+        double value = values[at];
+        values[at] = values[end];
+        values[end] = value;
+        end += with_equal ? value <= pivot : value < pivot;
+    }
+    return end;
+}
+
 double statistics_select(double *values, size_t count, size_t k)
 {
     size_t low = 0;
@@ -116,28 +132,17 @@ double statistics_select(double *values, size_t count, size_t k)
         double b = values[low + (high - low) / 2];
         double c = values[high - 1];
         double pivot = a < b ? (b < c ? b : a < c ? c : a) : (a < c ? a : b < c ? c : b);
-        /* [low, less) < pivot, [less, at) = pivot, [more, high) > pivot */
-        size_t less = low;
-        size_t more = high;
-        for (size_t at = low; at < more;) {
-            double value = values[at];
-            if (value < pivot) {
-                values[at++] = values[less];
-                values[less++] = value;
-            } else if (value > pivot) {
-                values[at] = values[--more];
-                values[more] = value;
-            } else {
-                at++;
-            }
-        }
+        /* [low, less) < pivot, [less, more) = pivot, [more, high) > pivot */
+        size_t less = statistics_part(values, low, high, pivot, false);
         if (k < less) {
             high = less;
-        } else if (k >= more) {
-            low = more;
-        } else {
+            continue;
+        }
+        size_t more = statistics_part(values, less, high, pivot, true);
+        if (k < more) {
             return pivot;
         }
+        low = more;
     }
     return count > 0 ? values[low] : 0;
 }

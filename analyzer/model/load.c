@@ -22,6 +22,8 @@ struct loader {
     struct model_site *sites;
     size_t site_count;
     size_t site_capacity;
+    /* The only process: its sites grow where they stay, with room for every stack. */
+    bool are_sites_in_place;
     /* By the model's stack id: position in sites + 1, or 0. Shared by all processes, and
      * all zero between them: a build with thousands of processes has few stacks in each. */
     uint32_t *site_index;
@@ -496,10 +498,16 @@ static void load_finish_sites(struct loader *loader)
     bool is_peak = model->selector.state == MODEL_STATE_PEAK;
     struct model_totals *totals = &process->totals;
     struct model_site *sites =
-        region_alloc_array(model->region, loader->site_count, sizeof(*sites));
+        loader->are_sites_in_place
+            ? loader->sites
+            : region_alloc_array(model->region, loader->site_count, sizeof(*sites));
+    bool is_ordered = true; /* the rows' order is almost always that of the ids */
     for (size_t i = 0; i < loader->site_count; i++) {
         struct model_site *site = &sites[i];
-        *site = loader->sites[i];
+        if (!loader->are_sites_in_place) {
+            *site = loader->sites[i];
+        }
+        is_ordered = is_ordered && (i == 0 || sites[i - 1].stack->id < site->stack->id);
         loader->site_index[site->stack->id] = 0;
         site->live_blocks =
             is_peak ? site->peak_blocks : site->allocations - site->frees + site->inherited_blocks;
@@ -516,7 +524,7 @@ static void load_finish_sites(struct loader *loader)
         totals->live_blocks += site->live_blocks;
         totals->live_bytes += site->live_bytes;
     }
-    if (loader->site_count > 0) {
+    if (!is_ordered) {
         qsort(sites, loader->site_count, sizeof(*sites), load_compare_sites);
     }
     process->sites = sites;
@@ -536,6 +544,12 @@ static void load_process(struct model *model, struct model_process *process)
     memset(tables->site_index + known, 0,
            (tables->site_index_count - known) * sizeof(*tables->site_index));
     loader.site_index = tables->site_index;
+    if (model->process_count == 1) {
+        loader.are_sites_in_place = true;
+        loader.site_capacity = model->stack_count + 1;
+        loader.sites = region_alloc_array(model->region, loader.site_capacity,
+                                          sizeof(*loader.sites));
+    }
     recording_reader_each(reader, RECORDING_TABLE_ARGUMENT, id, load_visit_argument, &loader);
     process->arguments = load_take(&loader, sizeof(*process->arguments), &process->argument_count);
     recording_reader_each(reader, RECORDING_TABLE_THREAD, id, load_visit_thread, &loader);
@@ -554,7 +568,9 @@ static void load_process(struct model *model, struct model_process *process)
     process->cpu = load_take(&loader, sizeof(*process->cpu), &process->cpu_count);
     load_census(&loader);
     load_finish_sites(&loader);
-    free(loader.sites);
+    if (!loader.are_sites_in_place) {
+        free(loader.sites);
+    }
     free(loader.list.items);
 }
 

@@ -55,7 +55,7 @@ static void stack_reserve_slots(struct model *model)
         return;
     }
     struct model_tables wider = *tables;
-    wider.slot_count = tables->slot_count == 0 ? 1024 : tables->slot_count * 2;
+    wider.slot_count = tables->slot_count == 0 ? 1024 : tables->slot_count * 4;
     wider.slots = region_alloc_array(model->region, wider.slot_count, sizeof(*wider.slots));
     for (size_t i = 0; i < tables->slot_count; i++) {
         struct model_stack *stack = tables->slots[i];

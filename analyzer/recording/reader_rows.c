@@ -12,10 +12,11 @@ struct cursor {
 static int64_t next_int(struct cursor *cursor)
 {
     int column = cursor->column++;
-    if (sqlite3_column_type(cursor->statement, column) == SQLITE_NULL) {
-        return RECORDING_UNKNOWN;
-    }
-    return sqlite3_column_int64(cursor->statement, column);
+    int64_t value = sqlite3_column_int64(cursor->statement, column);
+    /* NULL reads as 0: only then is its type worth a second call. */
+    return value == 0 && sqlite3_column_type(cursor->statement, column) == SQLITE_NULL
+               ? RECORDING_UNKNOWN
+               : value;
 }
 
 /* For counts: what is unknown or nonsense is none. */
@@ -23,7 +24,7 @@ static int64_t next_int(struct cursor *cursor)
 
 static int64_t next_count(struct cursor *cursor)
 {
-    int64_t value = next_int(cursor);
+    int64_t value = sqlite3_column_int64(cursor->statement, cursor->column++);
     return value == RECORDING_UNKNOWN ? 0 : value;
 }
 
