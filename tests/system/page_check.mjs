@@ -140,11 +140,12 @@ const scenarios = {
     await page.fill('.panel input[type=search]', 'audit_append');
     await page.waitForTimeout(300);
     await page.click('.panel .row');
+    await page.waitForSelector('.panel .details .line'); // drawn in the next frame
     const lines = await page.$$eval('.panel .details .line', (all) => all.map((line) => line.textContent));
     assert.ok(lines.some((line) => line.includes('answer_request') && line.includes('service.c:')), lines.join('\n'));
     assert.ok(await page.$('.panel .details .source code'), 'source lines');
     await page.click('.panel .row');
-    assert.equal(await page.$('.panel .details'), null);
+    await page.waitForSelector('.panel .details', { state: 'detached' });
   },
 
   async moments(page) {

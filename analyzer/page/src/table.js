@@ -86,8 +86,8 @@ export class Table {
   #measure() {
     const tops = new Float64Array(this.rows.length + 1);
     for (let i = 0; i < this.rows.length; i++) {
-      const lines = this.open.get(this.rows[i]);
-      tops[i + 1] = tops[i] + ROW + (lines ? lines.length * LINE + PADDING : 0);
+      const lines = this.open.get(this.rows[i]) ?? 0;
+      tops[i + 1] = tops[i] + ROW + (lines > 0 ? lines * LINE + PADDING : 0);
     }
     this.tops = tops;
     this.space.style.height = `${this.rows.length > 0 ? tops[this.rows.length] : 2 * ROW}px`;
@@ -118,9 +118,9 @@ export class Table {
     const drawn = [];
     for (let i = from; i < to; i++) {
       drawn.push(this.#drawRow(i));
-      const lines = this.open.get(this.rows[i]);
-      if (lines) {
-        drawn.push(this.#drawDetails(i, lines));
+      if (this.open.has(this.rows[i])) {
+        // Made anew each time: a node that is kept could be taken away by another table's drawing.
+        drawn.push(this.#drawDetails(i, this.details(this.rows[i])));
       }
     }
     replace(this.space, ...drawn);
@@ -174,7 +174,7 @@ export class Table {
     }
     const row = this.rows[position];
     if (!this.open.delete(row)) {
-      this.open.set(row, this.details(row));
+      this.open.set(row, this.details(row).length);
     }
     this.#measure();
     this.draw();

@@ -184,9 +184,15 @@ static void capture_walks_out_of_signal_handlers(void **state)
         assert_int_equal(flags, 0);
         uint32_t count = read_stack(handler_context_id, interrupted, &flags);
         assert_int_equal(flags, 0);
-        /* handler, the kernel's trampoline, then what was interrupted */
+        /* The handler, the kernel's trampoline, then what was interrupted. ThreadSanitizer calls
+         * handlers from frames of its own. */
+#ifdef __SANITIZE_THREAD__
+        assert_true(inside_count >= count + 2);
+#else
         assert_int_equal(inside_count, count + 2);
-        assert_memory_equal(inside + 2, interrupted, count * sizeof *interrupted);
+#endif
+        assert_memory_equal(inside + inside_count - count, interrupted,
+                            count * sizeof *interrupted);
     }
     sigaction(SIGUSR1, &old, NULL);
 }
