@@ -48,8 +48,8 @@ static int session_remarks(const struct run_options *options, const struct recor
     }
     if (!result->is_tracked) {
         fprintf(stderr,
-                "memtrack: %s: nothing was recorded: the shim was not loaded (did the program"
-                " clear its environment?)\n",
+                "memtrack: %s: nothing was recorded: the shim could not work in it: run it without"
+                " what clears its environment, or build it without -fsanitize=leak or thread\n",
                 options->recorder.arguments[0]);
     }
     if (result->still_running > 0 && !options->is_quiet) {
