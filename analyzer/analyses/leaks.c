@@ -47,6 +47,96 @@ int leaks_add_recorded_suppressions(const struct model *model, struct suppressio
                                  &recorded);
 }
 
+/* ---- suppressions --------------------------------------------------------- */
+
+/*
+ * What only suppressed blocks lead to is suppressed with them, as LeakSanitizer does. The
+ * scan tells how much each site leads to, not to whom: so this holds where every site that
+ * leads to something is suppressed. Returns one of their suppressions, or NULL.
+ */
+static struct suppression *find_leader(struct suppressions *suppressions, const struct model *model,
+                                       const struct model_process *process)
+{
+    struct suppression *leader = NULL;
+    for (size_t i = 0; suppressions->count > 0 && i < process->site_count; i++) {
+        const struct model_site *site = &process->sites[i];
+        if (site->led_blocks > 0 && site->leaks.blocks[RECORDING_LEAK_DEFINITE] > 0) {
+            leader = suppressions_match(suppressions, model, site->stack, RECORDING_LEAK_DEFINITE,
+                                        0, 0);
+            if (leader == NULL) {
+                return NULL;
+            }
+        }
+    }
+    return leader;
+}
+
+/* Returns what suppresses a site's blocks of one class, counted up, or NULL. */
+static struct suppression *find_suppression(struct suppressions *suppressions,
+                                            const struct model *model,
+                                            const struct model_site *site,
+                                            enum recording_leak_class leak_class,
+                                            struct suppression *leader)
+{
+    int64_t blocks = site->leaks.blocks[leak_class];
+    int64_t bytes = site->leaks.bytes[leak_class];
+    struct suppression *found =
+        suppressions_match(suppressions, model, site->stack, leak_class, blocks, bytes);
+    if (found == NULL && leader != NULL && leak_class == RECORDING_LEAK_INDIRECT) {
+        found = leader;
+        leader->blocks += blocks;
+        leader->bytes += bytes;
+    }
+    return found;
+}
+
+static void move_to_ignored(struct model_leaks *leaks, int leak_class, int64_t blocks,
+                            int64_t bytes)
+{
+    leaks->blocks[leak_class] -= blocks;
+    leaks->bytes[leak_class] -= bytes;
+    leaks->blocks[RECORDING_LEAK_IGNORED] += blocks;
+    leaks->bytes[RECORDING_LEAK_IGNORED] += bytes;
+}
+
+static void settle_process(struct model *model, struct model_process *process,
+                           struct suppressions *suppressions)
+{
+    struct suppression *leader = find_leader(suppressions, model, process);
+    struct model_site *sites =
+        region_alloc_array(model->region, process->site_count, sizeof(*sites));
+    for (size_t i = 0; i < process->site_count; i++) {
+        sites[i] = process->sites[i];
+        struct model_leaks *leaks = &sites[i].leaks;
+        for (int j = 0; j < RECORDING_LEAK_IGNORED; j++) {
+            int64_t blocks = leaks->blocks[j];
+            int64_t bytes = leaks->bytes[j];
+            if (blocks > 0
+                && find_suppression(suppressions, model, &sites[i], (enum recording_leak_class)j,
+                                    leader)
+                       != NULL) {
+                move_to_ignored(leaks, j, blocks, bytes);
+                move_to_ignored(&process->leaks, j, blocks, bytes);
+            }
+        }
+    }
+    process->sites = sites;
+}
+
+int leaks_settle(struct model *model, struct mt_error *error)
+{
+    struct region *region = region_new();
+    struct suppressions suppressions;
+    suppressions_init(&suppressions, region);
+    int code = leaks_add_recorded_suppressions(model, &suppressions, error);
+    for (size_t i = 0; code == 0 && suppressions.count > 0 && i < model->process_count; i++) {
+        settle_process(model, &model->processes[i], &suppressions);
+    }
+    suppressions_deinit(&suppressions);
+    region_free(region);
+    return code;
+}
+
 /* ---- items ---------------------------------------------------------------- */
 
 static int64_t item_weight(const struct leaks_item *item)
@@ -73,7 +163,8 @@ static int compare_items(const void *left, const void *right)
 }
 
 static void item_add(struct leaks_result *result, struct suppressions *suppressions,
-                     const struct model_site *site, enum recording_leak_class leak_class)
+                     struct suppression *leader, const struct model_site *site,
+                     enum recording_leak_class leak_class)
 {
     struct leaks_item item = {.site = site,
                               .leak_class = leak_class,
@@ -87,8 +178,8 @@ static void item_add(struct leaks_result *result, struct suppressions *suppressi
         item.led_bytes = site->led_bytes;
     }
     if (suppressions != NULL && leak_class != RECORDING_LEAK_IGNORED) {
-        item.suppression = suppressions_match(suppressions, result->model, site->stack, leak_class,
-                                              item.blocks, item.bytes);
+        item.suppression =
+            find_suppression(suppressions, result->model, site, leak_class, leader);
     }
     if (item.suppression != NULL || leak_class == RECORDING_LEAK_IGNORED) {
         result->suppressed_blocks += item.blocks;
@@ -234,6 +325,8 @@ void leaks_analyze(struct region *region, const struct model *model,
                    struct leaks_result *result)
 {
     size_t count = process->site_count;
+    struct suppression *leader =
+        suppressions != NULL ? find_leader(suppressions, model, process) : NULL;
     *result = (struct leaks_result){.model = model,
                                     .process = process,
                                     .scan = leaks_scan(model, process)};
@@ -244,7 +337,7 @@ void leaks_analyze(struct region *region, const struct model *model,
     for (size_t i = 0; i < count; i++) {
         const struct model_site *site = &process->sites[i];
         for (int j = 0; j < RECORDING_LEAK_CLASSES; j++) {
-            item_add(result, suppressions, site, (enum recording_leak_class)j);
+            item_add(result, suppressions, leader, site, (enum recording_leak_class)j);
         }
         if (site->pinned_bytes != RECORDING_UNKNOWN && site->pinned_bytes > 0) {
             result->pinning[result->pinning_count++] = (struct leaks_pinning){

@@ -77,6 +77,13 @@ void leaks_analyze(struct region *region, const struct model *model,
 int leaks_add_recorded_suppressions(const struct model *model, struct suppressions *suppressions,
                                     struct mt_error *error);
 
+/*
+ * Moves what the run's own suppressions name to the class "ignored", in every site and
+ * process, so that whatever is made of the model leaves it out. Not for those who want to
+ * know which suppression was used: leaks_analyze() is. Returns 0 or -EINVAL and *error.
+ */
+int leaks_settle(struct model *model, struct mt_error *error);
+
 /* What became of a process's scan: "full", "counts", "off" or "failed: WHY". */
 const char *leaks_scan(const struct model *model, const struct model_process *process);
 

@@ -158,7 +158,7 @@ static void print_suppressions(FILE *out, const struct leaks_result *result)
 }
 
 static void print(FILE *out, const struct leaks_arguments *arguments,
-                  const struct leaks_result *result, const struct suppressions *suppressions)
+                  const struct leaks_result *result, struct suppressions *suppressions)
 {
     if (arguments->generates) {
         print_suppressions(out, result);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "analyses/leaks.h"
 #include "commands/names.h"
 #include "recorder/arena_find.h"
 #include "recorder/snapshot_file.h"
@@ -101,9 +102,23 @@ static int opened_load_as(const char *file, bool is_lean, struct model **model,
     return code;
 }
 
+/* They were checked when the run began: only a damaged recording has one that cannot be read. */
+static void opened_settle(struct model *model)
+{
+    struct mt_error error = {0};
+    if (leaks_settle(model, &error) != 0) {
+        fprintf(stderr, "memtrack: %s: its suppressions cannot be read: %s\n", model->selector.path,
+                error.text);
+    }
+}
+
 int opened_load(const char *file, struct model **model, struct mt_error *error)
 {
-    return opened_load_as(file, false, model, error);
+    int code = opened_load_as(file, false, model, error);
+    if (code == 0) {
+        opened_settle(*model);
+    }
+    return code;
 }
 
 static int opened_open_as(struct opened *opened, const char *file, const char *process,
@@ -143,7 +158,11 @@ int opened_open(struct opened *opened, const char *file, const char *process,
 int opened_open_whole(struct opened *opened, const char *file, const char *process,
                       struct mt_error *error)
 {
-    return opened_open_as(opened, file, process, false, error);
+    int code = opened_open_as(opened, file, process, false, error);
+    if (code == 0) {
+        opened_settle(opened->model);
+    }
+    return code;
 }
 
 void opened_close(struct opened *opened)

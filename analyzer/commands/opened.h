@@ -14,15 +14,17 @@ struct opened {
 };
 
 /* Loads what a person names as FILE: a recording with or without a selector, the arena that a
- * program left (MEMTRACK_OUTPUT), or the pid of a tracked process, as it is now. */
+ * program left (MEMTRACK_OUTPUT), or the pid of a tracked process, as it is now. Leaks that the
+ * run's own suppressions name are in the class "ignored". */
 int opened_load(const char *file, struct model **model, struct mt_error *error);
 
-/* Loads `file` as above, but without lifetimes and CPU samples. `process` is a pid, "#INDEX", a program's name,
+/* Loads `file` as above, but without lifetimes and CPU samples, and with all leaks in their
+ * own classes: for commands that apply suppressions themselves. `process` is a pid, "#INDEX", a program's name,
  * or NULL for the run's first. Tells on stderr what is damaged. Returns 0, or a negative
  * errno and *error. Release with opened_close(), also after an error. */
 int opened_open(struct opened *opened, const char *file, const char *process,
                 struct mt_error *error);
-/* The same, with lifetimes and CPU samples. */
+/* The same, with lifetimes and CPU samples, and suppressions applied. */
 int opened_open_whole(struct opened *opened, const char *file, const char *process,
                       struct mt_error *error);
 void opened_close(struct opened *opened);

@@ -210,18 +210,23 @@ static void add_suppressions(const struct maker *maker, const struct suppression
     }
 }
 
-static void add_other_processes(const struct maker *maker)
+static void add_other_processes(const struct maker *maker, struct suppressions *suppressions)
 {
     const struct model *model = maker->result->model;
     for (size_t i = 0; i < model->process_count; i++) {
         const struct model_process *process = &model->processes[i];
-        if (process != maker->result->process
-            && process->leaks.blocks[RECORDING_LEAK_DEFINITE] > 0) {
+        struct leaks_result other;
+        if (process == maker->result->process
+            || process->leaks.blocks[RECORDING_LEAK_DEFINITE] == 0) {
+            continue;
+        }
+        leaks_analyze(maker->document->region, model, process, suppressions, &other);
+        if (other.totals.blocks[RECORDING_LEAK_DEFINITE] > 0) {
             report_add_note(maker->document, REPORT_WARNING,
                             "process %lld leaked too, %s: --process %lld shows it",
                             (long long)process->row.pid,
-                            quantity_bytes(process->leaks.bytes[RECORDING_LEAK_DEFINITE]
-                                           + process->leaks.bytes[RECORDING_LEAK_INDIRECT])
+                            quantity_bytes(other.totals.bytes[RECORDING_LEAK_DEFINITE]
+                                           + other.totals.bytes[RECORDING_LEAK_INDIRECT])
                                 .text,
                             (long long)process->row.pid);
         }
@@ -229,7 +234,7 @@ static void add_other_processes(const struct maker *maker)
 }
 
 struct report_document *leaks_report_make(const struct leaks_result *result,
-                                          const struct suppressions *suppressions,
+                                          struct suppressions *suppressions,
                                           const struct leaks_report_options *options)
 {
     struct maker maker = {
@@ -241,7 +246,7 @@ struct report_document *leaks_report_make(const struct leaks_result *result,
         report_add_paragraph(maker.document, "%s in %s blocks were live at the end.",
                              quantity_bytes(process->totals.live_bytes).text,
                              quantity_count(process->totals.live_blocks).text);
-        add_other_processes(&maker);
+        add_other_processes(&maker, suppressions);
         return maker.document;
     }
     add_totals(&maker);
@@ -251,8 +256,8 @@ struct report_document *leaks_report_make(const struct leaks_result *result,
     add_lost(&maker);
     add_held(&maker);
     add_pinning(&maker);
+    add_other_processes(&maker, suppressions); /* they may use some */
     add_suppressions(&maker, suppressions);
-    add_other_processes(&maker);
     return maker.document;
 }
 

@@ -14,9 +14,10 @@ struct leaks_report_options {
     size_t top; /* rows of each list; 0: all */
 };
 
-/* suppressions: to tell which were used; NULL: none were given. */
+/* suppressions: those of the result, counted up for the other processes, to tell which were
+ * used; NULL: none were given. */
 struct report_document *leaks_report_make(const struct leaks_result *result,
-                                          const struct suppressions *suppressions,
+                                          struct suppressions *suppressions,
                                           const struct leaks_report_options *options);
 
 /* One table with a row for each site and class, for CSV. */

@@ -67,15 +67,10 @@ static void page_write_leaks(struct page_writer *writer)
 {
     struct report_tree *tree = writer->tree;
     struct region *region = region_new();
-    struct suppressions suppressions;
     struct leaks_result leaks;
-    struct mt_error error = {0};
-    suppressions_init(&suppressions, region);
-    int code = leaks_add_recorded_suppressions(writer->model, &suppressions, &error);
-    leaks_analyze(region, writer->model, writer->process, &suppressions, &leaks);
+    leaks_analyze(region, writer->model, writer->process, NULL, &leaks);
     tree_object(tree, "leaks");
     tree_text(tree, "scan", leaks.scan);
-    tree_text(tree, "problem", code != 0 ? error.text : NULL);
     for (int i = 0; i < RECORDING_LEAK_IGNORED; i++) {
         tree_object(tree, leaks_class_name((enum recording_leak_class)i));
         tree_integer(tree, "blocks", leaks.totals.blocks[i]);
@@ -96,13 +91,11 @@ static void page_write_leaks(struct page_writer *writer)
         tree_integer(tree, "bytes", item->bytes);
         tree_integer(tree, "led_blocks", item->led_blocks);
         tree_integer(tree, "led_bytes", item->led_bytes);
-        tree_boolean(tree, "suppressed", item->suppression != NULL);
         tree_end(tree);
     }
     tree_end(tree);
     page_write_held(writer, &leaks);
     tree_end(tree);
-    suppressions_deinit(&suppressions);
     region_free(region);
 }
 

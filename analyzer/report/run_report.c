@@ -461,10 +461,10 @@ static void run_add_temporary(struct run_maker *maker)
 /* ---- leaks and errors ---------------------------------------------------- */
 
 static const char *const run_class_names[RECORDING_LEAK_CLASSES] = {
-    "definite", "indirect", "possible", "reachable", "ignored"};
+    "definite", "indirect", "possible", "reachable", "suppressed"};
 static const char *const run_class_words[RECORDING_LEAK_CLASSES] = {
     "nothing points to them", "held by definite ones alone", "only pointers into the middle",
-    "still pointed to", "the program asked to"};
+    "still pointed to", "by a suppression, or the program's memtrack_ignore()"};
 
 static void run_add_leak_sites(struct run_maker *maker)
 {

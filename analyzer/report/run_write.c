@@ -169,7 +169,8 @@ static void write_defects(struct report_tree *tree, const struct model *model,
     tree_end(tree);
 }
 
-static const char *const write_class_names[] = {"definite", "indirect", "possible", "reachable"};
+static const char *const write_class_names[RECORDING_LEAK_CLASSES] = {
+    "definite", "indirect", "possible", "reachable", "suppressed"};
 
 static void write_class(struct report_tree *tree, const char *key, int64_t blocks, int64_t bytes)
 {
@@ -181,29 +182,18 @@ static void write_class(struct report_tree *tree, const char *key, int64_t block
 
 static void write_classes(struct report_tree *tree, const struct model_leaks *leaks)
 {
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < RECORDING_LEAK_CLASSES; i++) {
         write_class(tree, write_class_names[i], leaks->blocks[i], leaks->bytes[i]);
     }
 }
 
-/* Without what the run's own suppressions name. */
 static void write_leaks(struct report_tree *tree, const struct model *model,
                         const struct model_process *process)
 {
-    struct region *region = region_new();
-    struct suppressions suppressions;
-    struct leaks_result leaks;
-    suppressions_init(&suppressions, region);
-    /* They were checked when the run began; what cannot be read suppresses nothing. */
-    (void)leaks_add_recorded_suppressions(model, &suppressions, NULL);
-    leaks_analyze(region, model, process, &suppressions, &leaks);
     tree_object(tree, "leaks");
-    write_classes(tree, &leaks.totals);
-    write_class(tree, "suppressed", leaks.suppressed_blocks, leaks.suppressed_bytes);
-    tree_text(tree, "scan", leaks.scan);
+    write_classes(tree, &process->leaks);
+    tree_text(tree, "scan", leaks_scan(model, process));
     tree_end(tree);
-    suppressions_deinit(&suppressions);
-    region_free(region);
 }
 
 static void write_lifetimes(struct report_tree *tree, const struct model *model,

@@ -54,7 +54,7 @@ export function leaksView(recording, process) {
     tiles.push(tile('suppressed', format.bytes(leaks.suppressed.bytes), `${format.count(leaks.suppressed.blocks)} blocks`));
   }
   const parts = [element('div.tiles', {}, ...tiles)];
-  const lost = leaks.items.filter((item) => !item.suppressed);
+  const lost = leaks.items;
   parts.push(element('h3', {}, 'Lost'));
   parts.push(lost.length === 0 ? missing('Nothing is lost.') : lostTable(recording, process, lost));
   parts.push(element('h3', {}, 'Still reachable, and who holds it'));

@@ -80,7 +80,7 @@ class Page {
     const { process } = this.selection;
     const counts = {
       sites: process.siteCount,
-      leaks: process.leaks.items.filter((item) => !item.suppressed).length,
+      leaks: process.leaks.items.length,
       growth: process.growth.problem === null ? process.growth.counts.leak + process.growth.counts.growing : 0,
       errors: process.errors.length,
     };
