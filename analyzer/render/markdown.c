@@ -79,6 +79,10 @@ static void markdown_print_cell(FILE *out, enum report_unit unit, const struct r
             fputs("<details><summary>", out);
         }
         markdown_put_frame(out, cell->frame);
+        if (cell->text != NULL) {
+            fputs(" ", out);
+            markdown_put(out, cell->text);
+        }
         if (row->frame_count > 1) {
             fputs("</summary>", out);
             for (size_t i = 0; i < row->frame_count; i++) {

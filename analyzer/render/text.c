@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TEXT_CALLERS_MIN 10u /* columns below which callers say nothing */
 #define TEXT_NAME_BYTES 4096u
 #define TEXT_COLUMNS_MAX 64u
 #define TEXT_STACK_INDENT 10u
@@ -104,9 +105,9 @@ static void text_put_wrapped(const struct text_printer *printer, enum report_ton
 }
 
 /* "function  file:line" in at most `columns`: the source is shortened first, then the
- * function's middle goes. */
-static void text_put_place(const struct text_printer *printer, const struct report_frame *frame,
-                           enum report_tone tone, size_t columns)
+ * function's middle goes. Returns columns written. */
+static size_t text_put_place(const struct text_printer *printer, const struct report_frame *frame,
+                             enum report_tone tone, size_t columns)
 {
     char function[TEXT_NAME_BYTES];
     char source[TEXT_NAME_BYTES];
@@ -123,12 +124,12 @@ static void text_put_place(const struct text_printer *printer, const struct repo
     if (!printer->options->is_wide) {
         cxx_name_shorten(function, room);
     }
-    text_put(printer, tone, function, source[0] == '\0' ? columns : room);
+    size_t written = text_put(printer, tone, function, source[0] == '\0' ? columns : room);
     if (source[0] != '\0') {
         fputs("  ", printer->out);
-        text_put(printer, REPORT_FAINT, source, columns > 24 ? columns - 12 : 12);
+        written += 2 + text_put(printer, REPORT_FAINT, source, columns > 24 ? columns - 12 : 12);
     }
-    text_put(printer, REPORT_FAINT, mark, 0);
+    return written + text_put(printer, REPORT_FAINT, mark, 0);
 }
 
 /* ---- tables -------------------------------------------------------------- */
@@ -230,7 +231,11 @@ static void text_print_cell(const struct text_printer *printer, const struct rep
     fputc(' ', printer->out);
     if (unit == REPORT_PLACE) {
         if (cell->is_set) {
-            text_put_place(printer, cell->frame, REPORT_STRONG, room);
+            size_t used = text_put_place(printer, cell->frame, REPORT_STRONG, room);
+            if (cell->text != NULL && room > used + TEXT_CALLERS_MIN) {
+                fputs("  ", printer->out);
+                text_put(printer, REPORT_PLAIN, cell->text, room - used - 2);
+            }
         } else {
             text_put(printer, REPORT_FAINT, "(no stack)", 0);
         }

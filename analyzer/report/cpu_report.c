@@ -39,12 +39,10 @@ static const char *self_sentence(struct region *region, const struct cpu_result 
     const char *line = "";
     if (finding->frame != NULL) {
         const char *file = strrchr(finding->frame->file, '/');
-        line = region_format(region, ", %s of it at %s:%lld",
-                             finding->share > 0
-                                 ? percent_text(region, 100 * finding->part / finding->share)
-                                 : "",
-                             file != NULL ? file + 1 : finding->frame->file,
-                             (long long)finding->frame->line);
+        line = region_format(
+            region, ", %s of it at %s:%lld",
+            finding->share > 0 ? percent_text(region, 100 * finding->part / finding->share) : "",
+            file != NULL ? file + 1 : finding->frame->file, (long long)finding->frame->line);
     }
     return region_format(region, "%s itself takes %s of %s time (%s)%s.", finding->name,
                          percent_text(region, finding->share), result->is_wall ? "wall" : "CPU",
@@ -74,24 +72,22 @@ const char *cpu_report_sentence(struct region *region, const struct cpu_result *
                              share, strcmp(share, part) == 0 ? "all" : part,
                              place_text(region, finding->stack->location));
     case CPU_FINDING_SYSTEM:
-        return finding->name != NULL
-                   ? region_format(region, "%s is in system calls, most in %s (%s).", share,
-                                   finding->name, part)
-                   : region_format(region, "%s is in system calls.", share);
+        return finding->name != NULL ? region_format(
+                   region, "%s is in system calls, most in %s (%s).", share, finding->name, part)
+                                     : region_format(region, "%s is in system calls.", share);
     case CPU_FINDING_KERNEL:
-        return region_format(region,
-                             "%s more is the kernel's outside of system calls: page faults (%s "
-                             "minor, %s major) and interrupts. It shows in the code that was "
-                             "interrupted or touched the memory.",
-                             share,
-                             result->minor_faults == RECORDING_UNKNOWN
-                                 ? "?"
-                                 : region_copy_text(region,
-                                                    quantity_count(result->minor_faults).text),
-                             result->major_faults == RECORDING_UNKNOWN
-                                 ? "?"
-                                 : region_copy_text(region,
-                                                    quantity_count(result->major_faults).text));
+        return region_format(
+            region,
+            "%s more is the kernel's outside of system calls: page faults (%s "
+            "minor, %s major) and interrupts. It shows in the code that was "
+            "interrupted or touched the memory.",
+            share,
+            result->minor_faults == RECORDING_UNKNOWN
+                ? "?"
+                : region_copy_text(region, quantity_count(result->minor_faults).text),
+            result->major_faults == RECORDING_UNKNOWN
+                ? "?"
+                : region_copy_text(region, quantity_count(result->major_faults).text));
     case CPU_FINDING_THREAD:
         return region_format(region, "One thread, \"%s\", does %s of the work.", finding->name,
                              share);
@@ -102,12 +98,10 @@ const char *cpu_report_sentence(struct region *region, const struct cpu_result *
                              "it waits.",
                              share);
     case CPU_FINDING_FEW:
-        return region_format(region,
-                             "Only %s samples: percentages may be off by %.0f points either way.%s",
-                             quantity_count(result->samples).text, finding->share,
-                             result->hz < MORE_SAMPLES_HZ
-                                 ? " `memtrack run --cpu 999` takes more."
-                                 : "");
+        return region_format(
+            region, "Only %s sample%s: percentages may be off by %.0f points either way.%s",
+            quantity_count(result->samples).text, result->samples == 1 ? "" : "s", finding->share,
+            result->hz < MORE_SAMPLES_HZ ? " `memtrack run --cpu 999` takes more." : "");
     case CPU_FINDING_LOST:
         return region_format(region,
                              "%s of CPU time has no known place: threads that ended between two "
@@ -136,11 +130,10 @@ static const struct report_frame *entry_place(struct report_document *document,
 
 static const char *thread_text(struct region *region, const struct cpu_entry *entry)
 {
-    const char *served =
-        entry->threads_served > 1
-            ? region_format(region, ", %lld threads one after another",
-                            (long long)entry->threads_served)
-            : "";
+    const char *served = entry->threads_served > 1
+                             ? region_format(region, ", %lld threads one after another",
+                                             (long long)entry->threads_served)
+                             : "";
     return region_format(region, "%s (process %lld, thread %lld%s)", entry->name,
                          (long long)entry->process->row.pid, (long long)entry->tid, served);
 }
@@ -170,14 +163,16 @@ static void limit_frames(struct report_row *row, const struct cpu_report_options
 static void add_entries(struct report_document *document, const struct cpu_result *result,
                         const struct cpu_report_options *options)
 {
-    static const struct report_column place_columns[] = {
-        {"self", "self_percent", REPORT_PERCENT},   {"", "self_seconds", REPORT_SECONDS},
-        {"total", "total_percent", REPORT_PERCENT}, {"", "total_seconds", REPORT_SECONDS},
-        {"where", "place", REPORT_PLACE}};
-    static const struct report_column text_columns[] = {
-        {"self", "self_percent", REPORT_PERCENT},   {"", "self_seconds", REPORT_SECONDS},
-        {"total", "total_percent", REPORT_PERCENT}, {"", "total_seconds", REPORT_SECONDS},
-        {"where", "name", REPORT_TEXT}};
+    static const struct report_column place_columns[] = {{"self", "self_percent", REPORT_PERCENT},
+                                                         {"", "self_seconds", REPORT_SECONDS},
+                                                         {"total", "total_percent", REPORT_PERCENT},
+                                                         {"", "total_seconds", REPORT_SECONDS},
+                                                         {"where", "place", REPORT_PLACE}};
+    static const struct report_column text_columns[] = {{"self", "self_percent", REPORT_PERCENT},
+                                                        {"", "self_seconds", REPORT_SECONDS},
+                                                        {"total", "total_percent", REPORT_PERCENT},
+                                                        {"", "total_seconds", REPORT_SECONDS},
+                                                        {"where", "name", REPORT_TEXT}};
     bool is_place = result->by != CPU_BY_MODULE && result->by != CPU_BY_THREAD;
     report_add_section(document, region_format(document->region, "By %s", by_titles[result->by]),
                        result->by == CPU_BY_STACK ? "time spent with exactly this stack"
@@ -198,8 +193,7 @@ static void add_entries(struct report_document *document, const struct cpu_resul
         } else if (result->by == CPU_BY_MODULE) {
             report_set_text(row, 4, entry->name);
         } else {
-            report_set_place(row, 4,
-                             entry_place(document, entry, result->by != CPU_BY_FUNCTION));
+            report_set_place(row, 4, entry_place(document, entry, result->by != CPU_BY_FUNCTION));
         }
         if (result->by == CPU_BY_STACK) {
             place_set_frames(document, result->model, entry->stack, row);
@@ -228,8 +222,7 @@ static void add_edges(struct report_document *document, const struct cpu_result 
         struct report_row *row = report_add_row(document, table);
         report_set_number(row, 0, cpu_percent(result, samples));
         report_set_number(row, 1, cpu_seconds(result, samples));
-        report_set_place(row, 2,
-                         is_own ? own : entry_place(document, &list->entries[i], false));
+        report_set_place(row, 2, is_own ? own : entry_place(document, &list->entries[i], false));
     }
 }
 
@@ -247,10 +240,10 @@ static void add_around(struct report_document *document, const struct cpu_result
 static void add_sites(struct report_document *document, const struct cpu_result *result,
                       const struct cpu_report_options *options)
 {
-    static const struct report_column columns[] = {{"self", "percent", REPORT_PERCENT},
-                                                   {"", "seconds", REPORT_SECONDS},
-                                                   {"for blocks allocated by", "place",
-                                                    REPORT_PLACE}};
+    static const struct report_column columns[] = {
+        {"self", "percent", REPORT_PERCENT},
+        {"", "seconds", REPORT_SECONDS},
+        {"for blocks allocated by", "place", REPORT_PLACE}};
     if (result->site_count == 0) {
         return;
     }
@@ -303,12 +296,13 @@ static void add_facts(struct report_document *document, const struct cpu_result 
     struct report_item *facts = report_add_facts(document);
     struct region *region = document->region;
     int64_t all = result->samples + result->lost;
-    report_add_fact(document, facts, REPORT_PLAIN, "sampled", "%s in %s samples, %lld Hz of %s time",
-                    region_copy_text(region, quantity_seconds(cpu_seconds(result, all)).text),
-                    quantity_count(all).text, (long long)result->hz,
-                    result->is_wall ? "wall" : "CPU");
+    report_add_fact(
+        document, facts, REPORT_PLAIN, "sampled", "%s in %s samples, %lld Hz of %s time",
+        region_copy_text(region, quantity_seconds(cpu_seconds(result, all)).text),
+        quantity_count(all).text, (long long)result->hz, result->is_wall ? "wall" : "CPU");
     if (result->used_seconds >= 0) {
-        report_add_fact(document, facts, REPORT_PLAIN, "used", "%s by the kernel's count, %s of it "
+        report_add_fact(document, facts, REPORT_PLAIN, "used",
+                        "%s by the kernel's count, %s of it "
                         "in the kernel",
                         region_copy_text(region, quantity_seconds(result->used_seconds).text),
                         quantity_seconds(result->kernel_seconds).text);
@@ -335,8 +329,8 @@ struct report_document *cpu_report_make(const struct cpu_result *result,
     struct report_document *document = report_document_new();
     const struct model *model = result->model;
     if (result->process != NULL) {
-        report_add_title(document, "CPU time of %s (process %lld)",
-                         result->process->row.executable, (long long)result->process->row.pid);
+        report_add_title(document, "CPU time of %s (process %lld)", result->process->row.executable,
+                         (long long)result->process->row.pid);
     } else if (model->process_count > 1) {
         report_add_title(document, "CPU time of %s and %zu descendants",
                          model->processes[0].row.executable, model->process_count - 1);

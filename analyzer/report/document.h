@@ -69,7 +69,7 @@ struct report_cell {
     bool is_set; /* false: nothing to say, shown empty */
     int64_t integer;
     double number;
-    const char *text;
+    const char *text;                 /* REPORT_PLACE: callers that tell it from its like, or NULL */
     const struct report_frame *frame; /* REPORT_PLACE */
     enum report_tone tone;
 };
@@ -84,6 +84,8 @@ struct report_row {
     struct report_cell *cells;         /* one per column */
     const struct report_frame *frames; /* shown below the row, innermost first */
     size_t frame_count;
+    const struct report_frame *callers; /* of the row's place, innermost first; not shown */
+    size_t caller_count;
     const char *below; /* a remark below the row, or NULL */
 };
 

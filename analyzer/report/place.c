@@ -41,6 +41,98 @@ void place_set_frames(struct report_document *document, const struct model *mode
     row->frame_count = count;
 }
 
+void place_set_callers(struct report_document *document, const struct model *model,
+                       const struct model_stack *stack, struct report_row *row)
+{
+    static const struct model_frame *frames[PLACE_FRAMES_MAX];
+    size_t count = model_stack_frames(model, stack, frames, PLACE_FRAMES_MAX);
+    size_t first = 0;
+    while (first < count && frames[first] != stack->location) {
+        first++;
+    }
+    struct report_frame *callers =
+        region_alloc_array(document->region, PLACE_CALLERS_MAX, sizeof(*callers));
+    row->caller_count = 0;
+    for (size_t i = first + 1; i < count && row->caller_count < PLACE_CALLERS_MAX; i++) {
+        callers[row->caller_count] = place_frame(frames[i]);
+        if (place_is_startup(&callers[row->caller_count])) {
+            break;
+        }
+        row->caller_count++;
+    }
+    row->callers = callers;
+}
+
+static bool place_is_same(const struct report_frame *a, const struct report_frame *b)
+{
+    return a->module == b->module && a->module_offset == b->module_offset && a->line == b->line
+           && a->function == b->function;
+}
+
+static bool place_reads_same(const struct report_frame *a, const struct report_frame *b)
+{
+    return a->function != NULL ? a->function == b->function : place_is_same(a, b);
+}
+
+/* How many callers two rows of one place have in common; SIZE_MAX: their places differ. */
+static size_t place_callers_shared(const struct report_row *row, const struct report_row *other,
+                                   size_t column)
+{
+    const struct report_frame *place = row->cells[column].frame;
+    const struct report_frame *others = other->cells[column].frame;
+    if (place == NULL || others == NULL || !place_is_same(place, others)) {
+        return SIZE_MAX;
+    }
+    size_t shared = 0;
+    while (shared < row->caller_count && shared < other->caller_count
+           && place_reads_same(&row->callers[shared], &other->callers[shared])) {
+        shared++;
+    }
+    return shared;
+}
+
+/* The callers from `first` on, as far as `last` or the first named one after it. Unnamed
+ * ones and those before `first` become "..". */
+static const char *place_callers_text(struct region *region, const struct report_row *row,
+                                      size_t first, size_t last)
+{
+    const char *text = first > 0 ? "< .." : "";
+    bool is_gap = first > 0;
+    size_t named = 0;
+    for (size_t i = first;
+         i < row->caller_count && (i <= last || named == 0) && named < PLACE_CALLERS_SHOWN; i++) {
+        const char *function = row->callers[i].function;
+        if (function != NULL) {
+            text = region_format(region, "%s%s< %s", text, text[0] != '\0' ? " " : "", function);
+            named++;
+        } else if (!is_gap) {
+            text = region_format(region, "%s%s< ..", text, text[0] != '\0' ? " " : "");
+        }
+        is_gap = function == NULL;
+    }
+    return named > 0 ? text : NULL;
+}
+
+void place_tell_apart(struct report_document *document, struct report_table *table,
+                      size_t place_column)
+{
+    for (size_t i = 0; i < table->row_count; i++) {
+        struct report_row *row = &table->rows[i];
+        size_t least = SIZE_MAX;
+        size_t most = 0;
+        for (size_t k = 0; k < table->row_count && row->frame_count == 0; k++) {
+            size_t shared =
+                k != i ? place_callers_shared(row, &table->rows[k], place_column) : SIZE_MAX;
+            if (shared != SIZE_MAX) {
+                least = shared < least ? shared : least;
+                most = shared > most ? shared : most;
+            }
+        }
+        row->cells[place_column].text =
+            least != SIZE_MAX ? place_callers_text(document->region, row, least, most) : NULL;
+    }
+}
+
 bool place_is_startup(const struct report_frame *frame)
 {
     static const char *const names[] = {"__libc_start_call_main",

@@ -1,7 +1,7 @@
 #include "report/run_report.h"
 
-#include "report/cpu_report.h"
 #include "analyses/ledger.h"
+#include "report/cpu_report.h"
 #include "report/place.h"
 #include "report/quantity.h"
 
@@ -173,8 +173,7 @@ static void run_add_totals(struct run_maker *maker)
                     quantity_count(totals->temporaries).text,
                     quantity_percent(run_share(totals->temporaries, totals->allocations)).text);
     const struct model_variance *variance = &maker->process->variance;
-    const char *allocated =
-        run_interval(maker, totals->allocated_bytes, variance->allocated_bytes);
+    const char *allocated = run_interval(maker, totals->allocated_bytes, variance->allocated_bytes);
     if (allocated[0] != '\0') {
         const char *live = run_interval(maker, totals->live_bytes, variance->live_bytes);
         report_add_fact(document, facts, REPORT_PLAIN, "estimates",
@@ -312,6 +311,7 @@ static void run_set_site(struct run_maker *maker, const struct report_table *tab
     }
     report_set_place(row, place_column, location);
     size_t stacks_max = maker->options->stacks_max;
+    place_set_callers(maker->document, maker->model, site->stack, row);
     if (!maker->has_stack[id] && (stacks_max == 0 || table->row_count <= stacks_max)) {
         maker->has_stack[id] = true;
         run_set_stack(maker, row, site->stack);
@@ -323,9 +323,8 @@ static void run_set_interval(struct run_maker *maker, struct report_row *row,
 {
     const char *interval = run_interval(maker, estimate, variance);
     if (interval[0] != '\0' && row->below == NULL) {
-        row->below =
-            region_format(maker->document->region, "%s, from %lld samples", interval,
-                          (long long)site->variance.sampled_allocations);
+        row->below = region_format(maker->document->region, "%s, from %lld samples", interval,
+                                   (long long)site->variance.sampled_allocations);
     }
 }
 
@@ -370,6 +369,7 @@ static void run_add_peak(struct run_maker *maker)
         report_set_integer(row, 3, site->peak_blocks);
         run_set_site(maker, table, row, site, 4);
     }
+    place_tell_apart(maker->document, table, 4);
     run_add_rest(maker, ranking, "--top N shows more");
 }
 
@@ -398,6 +398,7 @@ static void run_add_live(struct run_maker *maker)
         run_set_site(maker, table, row, site, 4);
         run_set_interval(maker, row, site, site->live_bytes, site->variance.live_bytes);
     }
+    place_tell_apart(maker->document, table, 4);
     run_add_rest(maker, ranking, "--top N shows more");
 }
 
@@ -424,9 +425,9 @@ static void run_add_allocated(struct run_maker *maker)
         report_set_integer(row, 4,
                            site->allocations > 0 ? site->allocated_bytes / site->allocations : 0);
         run_set_site(maker, table, row, site, 5);
-        run_set_interval(maker, row, site, site->allocated_bytes,
-                         site->variance.allocated_bytes);
+        run_set_interval(maker, row, site, site->allocated_bytes, site->variance.allocated_bytes);
     }
+    place_tell_apart(maker->document, table, 5);
     run_add_rest(maker, ranking, "--top N shows more");
 }
 
@@ -455,6 +456,7 @@ static void run_add_temporary(struct run_maker *maker)
         report_set_integer(row, 3, site->allocations);
         run_set_site(maker, table, row, site, 4);
     }
+    place_tell_apart(maker->document, table, 4);
     run_add_rest(maker, ranking, "--top N shows more");
 }
 
@@ -493,6 +495,7 @@ static void run_add_leak_sites(struct run_maker *maker)
                                                    : "indirect");
         run_set_site(maker, table, row, site, 4);
     }
+    place_tell_apart(maker->document, table, 4);
     run_add_rest(maker, ranking, "--top N shows more");
 }
 
@@ -702,10 +705,12 @@ static void run_add_processes(struct run_maker *maker)
 
 /* ---- what the reader should know ----------------------------------------- */
 
-static void run_add_count_note(struct run_maker *maker, int64_t count, const char *what)
+static void run_add_count_note(struct run_maker *maker, int64_t count, const char *one,
+                               const char *many)
 {
     if (count > 0) {
-        report_add_note(maker->document, REPORT_WARNING, "%s %s", quantity_count(count).text, what);
+        report_add_note(maker->document, REPORT_WARNING, "%s %s", quantity_count(count).text,
+                        count == 1 ? one : many);
     }
 }
 
@@ -751,13 +756,18 @@ static void run_add_notes(struct run_maker *maker)
     report_add_fact(maker->document, facts, REPORT_PLAIN, "stacks", "%s distinct",
                     quantity_count((int64_t)maker->process->site_count).text);
     run_add_count_note(maker, row->dropped_events,
+                       "event could not be recorded, so totals are too low",
                        "events could not be recorded, so totals are too low");
-    run_add_count_note(maker, row->unknown_stacks, "allocations have no stack");
+    run_add_count_note(maker, row->unknown_stacks, "allocation has no stack",
+                       "allocations have no stack");
     run_add_count_note(maker, row->approximate_stacks,
+                       "stack needed a guess where code has no unwind information",
                        "stacks needed a guess where code has no unwind information");
     run_add_count_note(maker, row->cut_stacks,
+                       "stack was deeper than the frames kept; --depth keeps more",
                        "stacks were deeper than the frames kept; --depth keeps more");
-    run_add_count_note(maker, row->errors_beyond_table, "more errors found no room in the list");
+    run_add_count_note(maker, row->errors_beyond_table, "more error found no room in the list",
+                       "more errors found no room in the list");
     const char *still_running = recording_reader_fact(maker->model->reader, "still_running");
     if (still_running != NULL && strcmp(still_running, "0") != 0) {
         report_add_note(maker->document, REPORT_WARNING,
