@@ -80,6 +80,21 @@ struct memtrack_leaks {
     uint64_t reachable_bytes;
 };
 
+/*
+ * How a region stores pointers that are compressed or carry tags. A word of it stands for the
+ * address base + (((word & mask) >> shift_right) << shift_left).
+ *   tags in the upper 16 bits   {8, 0, 0, 0x0000ffffffffffff, 0}
+ *   tags in the lowest 3 bits   {8, 0, 0, ~(uint64_t)7, 0}
+ *   32-bit numbers of 8 bytes   {4, 0, 3, 0xffffffff, (uint64_t)heap}
+ */
+struct memtrack_pointers {
+    uint32_t word_bytes; /* 4 or 8, and aligned so */
+    uint32_t shift_right;
+    uint32_t shift_left;
+    uint64_t mask;
+    uint64_t base;
+};
+
 /* The functions behind the calls below; the shim exports one of these under this name. */
 #define MEMTRACK_API_NAME "memtrack_api_1"
 struct memtrack_api {
@@ -102,7 +117,17 @@ struct memtrack_api {
     int (*remove_root)(const void *start);
     void (*name_thread)(const char *name);
     int (*leak_check)(struct memtrack_leaks *leaks);
+    int (*leak_check_since)(const struct memtrack_mark *mark, struct memtrack_leaks *leaks,
+                            struct memtrack_site *sites, size_t capacity, size_t *count);
+    int (*print_sites)(const struct memtrack_site *sites, size_t count, const char *title);
+    int (*add_tagged_region)(const void *start, size_t size_bytes,
+                             const struct memtrack_pointers *pointers);
+    int (*remove_tagged_region)(const void *start);
 };
+
+/* Whether the shim, which may be older than this header, has a function. */
+#define MEMTRACK_API_HAS(api, name) \
+    ((api) != NULL && (api)->size_bytes > offsetof(struct memtrack_api, name))
 
 /* Returns the shim's functions, or NULL in a program that is not tracked. */
 static inline const struct memtrack_api *memtrack_api_get(void)
@@ -269,8 +294,61 @@ static inline int memtrack_remove_root(const void *start)
 static inline int memtrack_leak_check(struct memtrack_leaks *leaks)
 {
     const struct memtrack_api *api = memtrack_api_get();
-    return api == NULL || api->size_bytes < sizeof(struct memtrack_api) ? -ENOTSUP
-                                                                        : api->leak_check(leaks);
+    return MEMTRACK_API_HAS(api, leak_check) ? api->leak_check(leaks) : -ENOTSUP;
+}
+
+/*
+ * memtrack_leak_check() of the blocks that were allocated since the mark alone: what was live
+ * before, lost or not, does not count. Fills *leaks, and sites[0..capacity) with the sites
+ * that lost blocks since (definite, indirect or possible), most bytes first, `an_address`
+ * NULL; *count becomes their number, at most capacity. Where no block of after the mark is
+ * live, no scan is made. sites and count may be NULL. Returns as memtrack_leak_check() does,
+ * -ENOTSUP also for a mark that was taken without memtrack.
+ */
+static inline int memtrack_leak_check_since(const struct memtrack_mark *mark,
+                                            struct memtrack_leaks *leaks,
+                                            struct memtrack_site *sites, size_t capacity,
+                                            size_t *count)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    return MEMTRACK_API_HAS(api, leak_check_since) && mark->is_valid
+               ? api->leak_check_since(mark, leaks, sites, capacity, count)
+               : -ENOTSUP;
+}
+
+/*
+ * Prints sites[0..count), of which the first 16, with functions and lines, as
+ * memtrack_print_since() does, and returns what that does.
+ */
+static inline int memtrack_print_sites(const struct memtrack_site *sites, size_t count,
+                                       const char *title)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    return MEMTRACK_API_HAS(api, print_sites) ? api->print_sites(sites, count, title) : -ENOTSUP;
+}
+
+/*
+ * Words in [start, start + size_bytes) are read by leak scans as `pointers` says, besides as
+ * plain pointers: wherever the region lies, as far as it is scanned, that is in a root or in
+ * a block that something leads to. (A region that nothing leads to needs memtrack_add_root()
+ * too.) Returns 0, -ENOTSUP without memtrack, -ENOSPC beyond 64 regions, -EINVAL for another
+ * word size, shifts above 63, no mask or a region that is none.
+ */
+static inline int memtrack_add_tagged_region(const void *start, size_t size_bytes,
+                                             const struct memtrack_pointers *pointers)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    return MEMTRACK_API_HAS(api, add_tagged_region)
+               ? api->add_tagged_region(start, size_bytes, pointers)
+               : -ENOTSUP;
+}
+
+/* Returns 0, -ENOTSUP without memtrack, -ENOENT when no such region was added. */
+static inline int memtrack_remove_tagged_region(const void *start)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    return MEMTRACK_API_HAS(api, remove_tagged_region) ? api->remove_tagged_region(start)
+                                                       : -ENOTSUP;
 }
 
 /* Names the calling thread in reports: at most 15 bytes, the rest is cut. */

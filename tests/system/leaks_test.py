@@ -264,6 +264,25 @@ class LeaksTest(harness.MemtrackTest):
         self.assertEqual(outcome.stdout, b"before: 0 definite, 0 bytes\n"
                                          b"after: 3 definite, 300 bytes\n")
 
+    def test_program_asks_what_is_lost_since_a_mark(self):
+        program = [os.path.join(harness.SAMPLES, "leak_since")]
+        alone = harness.run(program)
+        self.assertEqual(alone.stdout, b"".join(
+            when + b": Operation not supported\n" for when in (b"nothing", b"kept", b"lost",
+                                                              b"pair")))
+        outcome = self.record(program, options=["-f"])
+        self.assertEqual(outcome.stdout.splitlines(),
+                         [b"nothing: 0 definite, 0 indirect, 0 reachable;",
+                          b"kept: 0 definite, 0 indirect, 1 reachable;",
+                          b"lost: 3 definite, 0 indirect, 1 reachable; 300 bytes in 3",
+                          b"pair: 1 definite, 1 indirect, 0 reachable; 64 bytes in 2"])
+        # Printed with functions; and nothing of it is a scan of the recording's own.
+        self.assertRegex(outcome.stderr.decode(), r"(?s)memtrack: lost\n  300 bytes in 3 blocks.*"
+                                                  r"at lose .*memtrack: pair\n  64 bytes in 2 ")
+        leaks = self.leaks()["leaks"]
+        self.assertEqual((leaks["scan"], leaks["definite"]["blocks"],
+                          leaks["indirect"]["blocks"]), ("full", 6, 1))
+
 
 if __name__ == "__main__":
     harness.main()

@@ -36,7 +36,7 @@
 #include <stdint.h>
 
 #define ARENA_MAGIC UINT64_C(0x314b434152544d4d) /* "MMTRACK1" */
-#define ARENA_VERSION 1u
+#define ARENA_VERSION 2u
 #define ARENA_CACHE_LINE 64u
 #define ARENA_EXTENT_BYTES UINT64_C(65536)
 #define ARENA_SIZE_DEFAULT_BYTES (UINT64_C(1) << 38)
@@ -242,6 +242,14 @@ struct arena_census_edge {
     uint64_t bytes;
 };
 
+/* A block that a census found lost; the next one looks whether it still is. */
+struct arena_census_suspect {
+    uint64_t scans_address; /* how many censuses in a row found it lost << 48 | address */
+    uint64_t record;        /* of the live map: another block at this address differs */
+};
+#define ARENA_CENSUS_SCANS_MAX 255u
+#define ARENA_CENSUS_SUSPECTS_MAX (1u << 22)
+
 enum arena_census_state {
     ARENA_CENSUS_NONE = 0,
     ARENA_CENSUS_RUNNING = 1,
@@ -267,6 +275,13 @@ struct arena_census {
     uint64_t scan_ns;
     uint64_t scanned_bytes;
     uint64_t own_bytes; /* memory the census needed */
+    uint32_t since_tick; /* blocks born earlier are not counted; 0: all are */
+    uint32_t agreement;  /* lost is what so many censuses in a row found lost, this one the last */
+    uint64_t suspended_blocks; /* seem lost, but not to all of those: they count as reachable */
+    uint64_t suspended_bytes;
+    uint64_t suspects; /* offset of struct arena_census_suspect [0..suspect_count), by address */
+    uint32_t suspect_count;
+    uint32_t row; /* how many censuses in a row came to an end, with this one */
     char failure[128];  /* one line, for a person */
 };
 

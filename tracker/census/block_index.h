@@ -8,7 +8,7 @@
  *
  *   block      63      56 55     48 47                     0
  *              +---------+---------+------------------------+
- *              | unused  | state   | address                |
+ *              | scans   | state   | address                |
  *              +---------+---------+------------------------+
  *              | size_bytes: 44 bits    | stack id: 20 bits |
  *              +------------------------+-------------------+
@@ -37,7 +37,7 @@
 #define BLOCK_SIZE_MAX ((UINT64_C(1) << 44) - 1)
 
 struct census_block {
-    uint64_t state_address;
+    uint64_t state_address; /* scans: see suspects.h */
     uint64_t size_stack;
 };
 

@@ -30,6 +30,7 @@ struct census_run {
     struct scan_request request;
     struct parking parking;
     uint64_t begun_ns;
+    uint32_t row_before; /* censuses in a row before this one */
     bool is_final;
 };
 
@@ -126,12 +127,31 @@ static int child_wait(int32_t child, bool is_blocking)
     return result == child ? status : -1;
 }
 
+/* What the census of this number found lost, if it came to an end. */
+static void suspects_take(struct census_run *run, uint32_t number)
+{
+    struct arena_process *process = process_cold.process;
+    uint64_t offset = atomic_load_explicit(&process->censuses[number % ARENA_CENSUSES].census,
+                                           memory_order_relaxed);
+    const struct arena_census *before = arena_at(&process_cold.arena, offset, sizeof *before);
+    if (before == NULL || before->number != number
+        || atomic_load_explicit(&before->state, memory_order_acquire) != ARENA_CENSUS_FULL) {
+        return;
+    }
+    run->request.suspects =
+        arena_at(&process_cold.arena, before->suspects,
+                 before->suspect_count * sizeof(struct arena_census_suspect));
+    run->request.suspect_count = run->request.suspects == NULL ? 0 : before->suspect_count;
+    run->row_before = before->row;
+}
+
 /* The result's record, in the slot that the latest complete census does not use. */
 static struct arena_census *result_new(struct census_run *run)
 {
     struct arena_process *process = process_cold.process;
     uint32_t number =
         atomic_load_explicit(&process->census_finished, memory_order_relaxed) + 1;
+    suspects_take(run, number - 1);
     struct arena_census_slot *slot = &process->censuses[number % ARENA_CENSUSES];
     uint64_t offset = atomic_load_explicit(&slot->census, memory_order_relaxed);
     struct arena_census *result = arena_at(&process_cold.arena, offset, sizeof *result);
@@ -147,6 +167,9 @@ static struct arena_census *result_new(struct census_run *run)
                      sizeof *result - sizeof result->state);
     result->number = number;
     result->is_final = run->is_final;
+    result->since_tick = run->request.since_tick;
+    result->agreement = run->request.agreement;
+    result->row = run->row_before + 1;
     result->tick = atomic_load_explicit(&process_cold.arena.header->clock_ticks,
                                         memory_order_relaxed);
     atomic_store_explicit(&result->state, ARENA_CENSUS_RUNNING, memory_order_release);
@@ -202,13 +225,23 @@ static void census_make(struct census_run *run, const struct parked_thread *self
     }
 }
 
-static void census_begin(const struct parked_thread *self, bool is_final)
+/* What is asked of a census. */
+struct census_wish {
+    uint32_t since_tick;
+    uint32_t agreement;
+    bool is_final;
+};
+
+static void census_begin(const struct parked_thread *self, const struct census_wish *wish)
 {
     struct census_run *run = raw_map_lazy(SCAN_STACK_BYTES);
     if (run == NULL) {
         return;
     }
-    run->is_final = is_final;
+    run->is_final = wish->is_final;
+    run->request.is_final = wish->is_final;
+    run->request.since_tick = wish->since_tick;
+    run->request.agreement = wish->agreement == 0 ? 1 : wish->agreement;
     run->request.arena = &process_cold.arena;
     run->request.stack_end = stack_table_end(process_cold.image) + 1;
     run->request.libc_function = census.libc_function;
@@ -219,13 +252,18 @@ static void census_begin(const struct parked_thread *self, bool is_final)
     raw_syscall3(SYS_munmap, (long)run, (long)SCAN_STACK_BYTES, 0);
 }
 
+bool census_is_possible(void)
+{
+    return process_hot.is_tracking != 0 && process_hot.sample_bytes == 0
+           && process_hot.process->pid == raw_pid()
+           && process_cold.arena.header->config.leaks == LEAKS_FULL && census.forbidden == NULL;
+}
+
 /* Whether a census is wanted and possible; then nobody else begins one until census_leave(). */
 static bool census_enter(bool is_final)
 {
     uint32_t idle = 0;
-    if (process_hot.is_tracking == 0 || process_hot.sample_bytes != 0
-        || process_hot.process->pid != raw_pid()
-        || process_cold.arena.header->config.leaks != LEAKS_FULL || census.forbidden != NULL) {
+    if (!census_is_possible()) {
         return false;
     }
     if (!atomic_compare_exchange_strong_explicit(&census.is_running, &idle, 1,
@@ -251,6 +289,9 @@ static bool census_enter(bool is_final)
         }
         if (latest != NULL && latest->number == number) {
             child_died(latest);
+        }
+        if (status == -1 && !is_final) {
+            child_wait(census.child, true); /* it has published, and is about to end */
         }
         census.child = 0;
     }
@@ -282,11 +323,11 @@ void census_at_exit(const struct capture_origin *origin, bool is_underscore_exit
     }
     struct parked_thread self = {.tid = 0};
     self_from_origin(&self, origin);
-    census_begin(&self, true);
+    census_begin(&self, &(struct census_wish){.is_final = true});
     census_leave();
 }
 
-uint32_t census_now(const struct capture_origin *origin)
+uint32_t census_now(const struct capture_origin *origin, uint32_t since_tick)
 {
     if (!census_enter(false)) {
         return 0;
@@ -295,20 +336,21 @@ uint32_t census_now(const struct capture_origin *origin)
     uint32_t number = atomic_load_explicit(&process->census_finished, memory_order_relaxed) + 1;
     struct parked_thread self = {.tid = 0};
     self_from_origin(&self, origin);
-    census_begin(&self, false);
+    census_begin(&self, &(struct census_wish){.since_tick = since_tick});
     census_leave();
     return number;
 }
 
-/* In the handler of the parking signal: somebody outside asks. */
-static void census_requested(const void *ucontext)
+/* In the handler of the parking signal: somebody outside asks, and says how many censuses
+ * in a row must agree. */
+static void census_requested(const void *ucontext, uint32_t agreement)
 {
     if (!census_enter(false)) {
         return;
     }
     struct parked_thread self = {.tid = 0};
     parking_take(&self, ucontext);
-    census_begin(&self, false);
+    census_begin(&self, &(struct census_wish){.agreement = agreement});
     census_leave();
 }
 

@@ -35,9 +35,13 @@ void census_set_allocator(uintptr_t libc_function, uintptr_t allocator_function)
  * is_underscore_exit: by _exit, where a census is only made when asked for. */
 void census_at_exit(const struct capture_origin *origin, bool is_underscore_exit);
 
-/* A census now. Returns its number, 0 where none could be begun. The calling thread goes
- * on while the child scans; arena_process.census_finished tells when it is done. */
-uint32_t census_now(const struct capture_origin *origin);
+/* Whether this process can make any. */
+bool census_is_possible(void);
+
+/* A census now, that counts blocks born at since_tick or later (0: all). Returns its number,
+ * 0 where none could be begun: another one is under way. The calling thread goes on while
+ * the child scans; arena_process.census_finished tells when it is done. */
+uint32_t census_now(const struct capture_origin *origin, uint32_t since_tick);
 
 /* From now on system calls may kill the program: no census any more. */
 void census_forbid(const char *why);

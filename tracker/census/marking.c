@@ -10,6 +10,7 @@
 #define STATE_IGNORED STATE_BITS(16)
 #define STATE_VISITED STATE_BITS(32)
 #define STATE_CANDIDATE STATE_BITS(64)
+#define STATE_LEFT_OUT STATE_BITS(128)
 
 enum mark { MARK_NONE, MARK_REACHABLE, MARK_POSSIBLE, MARK_INDIRECT, MARK_DEFINITE };
 
@@ -88,6 +89,9 @@ static void marking_meet(struct marking *marking, uintptr_t value,
         break;
     case PASS_LOST: {
         mark_set(block, MARK_INDIRECT);
+        if ((block->state_address & STATE_LEFT_OUT) != 0) {
+            break;
+        }
         struct arena_census_site *site =
             findings_site(marking->findings, (uint32_t)holder->holder);
         site->led_blocks++;
@@ -96,6 +100,13 @@ static void marking_meet(struct marking *marking, uintptr_t value,
     }
     }
     marking->queue[marking->tail++] = number;
+}
+
+/* Whether each pointer's own address stands for its holder. */
+static bool is_held_by_address(const struct findings_holder *holder)
+{
+    return holder->holder == 0 && holder->kind != ARENA_HOLDER_STACK
+           && holder->kind != ARENA_HOLDER_SITE;
 }
 
 static inline void pending_add(struct marking *marking, uintptr_t value,
@@ -124,6 +135,43 @@ static void pending_finish(struct marking *marking)
     }
 }
 
+/* Reads words of [start, end), all of it readable, in the form that the program declared. */
+MARKING_READS_ANYTHING static void tagged_scan(struct marking *marking, uintptr_t start,
+                                               uintptr_t end,
+                                               const struct announced_pointers *pointers,
+                                               const struct findings_holder *holder)
+{
+    struct findings_holder here = *holder;
+    bool is_by_address = is_held_by_address(holder);
+    uintptr_t step = pointers->word_bytes;
+    start = (start + step - 1) & ~(step - 1);
+    for (uintptr_t at = start; at < end && end - at >= step; at += step) {
+        uint64_t word = 0;
+        __builtin_memcpy(&word, (const void *)at, step);
+        uintptr_t value = announced_pointer_decode(pointers, word);
+        if (word != 0 && value - marking->index->low < marking->index->high - marking->index->low) {
+            if (is_by_address) {
+                here.holder = at;
+            }
+            pending_add(marking, value, &here);
+        }
+    }
+}
+
+static void tagged_regions_scan(struct marking *marking, uintptr_t start, uintptr_t end,
+                                const struct findings_holder *holder)
+{
+    for (uint32_t i = 0; i < marking->tagged_count; i++) {
+        const struct announced_tagged *tagged = &marking->tagged[i];
+        uintptr_t from = atomic_load_explicit(&tagged->start, memory_order_relaxed);
+        uintptr_t to = from + tagged->size_bytes;
+        if (from > 1 && from < end && to > start) { /* 0, 1: unused, or being filled */
+            tagged_scan(marking, from > start ? from : start, to < end ? to : end,
+                        &tagged->pointers, holder);
+        }
+    }
+}
+
 /* Scans [start, end), all of it readable. */
 MARKING_READS_ANYTHING static void words_scan(struct marking *marking, uintptr_t start,
                                               uintptr_t end, const struct findings_holder *holder)
@@ -131,14 +179,16 @@ MARKING_READS_ANYTHING static void words_scan(struct marking *marking, uintptr_t
     uintptr_t low = marking->index->low;
     uintptr_t span = marking->index->high - low;
     uintptr_t step = marking->alignment_bytes;
+    if (__builtin_expect(marking->tagged_count != 0, 0)) {
+        tagged_regions_scan(marking, start, end, holder);
+    }
     start = (start + step - 1) & ~(step - 1);
     if (end < sizeof(uintptr_t) || start > end - sizeof(uintptr_t)) {
         return;
     }
     marking->scanned_bytes += end - start;
     struct findings_holder here = *holder;
-    bool is_by_address = holder->holder == 0 && holder->kind != ARENA_HOLDER_STACK
-                         && holder->kind != ARENA_HOLDER_SITE;
+    bool is_by_address = is_held_by_address(holder);
     for (uintptr_t at = start; at <= end - sizeof(uintptr_t); at += step) {
         uintptr_t value;
         __builtin_memcpy(&value, (const void *)at, sizeof value);
@@ -246,6 +296,21 @@ void marking_ignore(struct census_block *block)
     block->state_address |= STATE_IGNORED;
 }
 
+void marking_leave_out(struct census_block *block)
+{
+    block->state_address |= STATE_LEFT_OUT;
+}
+
+bool marking_is_unmarked(const struct census_block *block)
+{
+    return mark_of(block) == MARK_NONE;
+}
+
+void marking_suspend(struct census_block *block)
+{
+    mark_set(block, MARK_REACHABLE);
+}
+
 void marking_start(struct marking *marking)
 {
     marking->pass = PASS_REACHABLE;
@@ -325,6 +390,9 @@ void marking_count(struct marking *marking)
 {
     for (uint32_t i = 0; i < marking->index->count; i++) {
         const struct census_block *block = &marking->index->blocks[i];
+        if ((block->state_address & STATE_LEFT_OUT) != 0) {
+            continue;
+        }
         findings_add_block(marking->findings, block_stack(block), block_size_bytes(block),
                            marking_class(block));
     }

@@ -10,8 +10,8 @@
  * A pointer into a block counts as one to its start where it is the usual pointer of
  * a C++ object (MARKING_HEURISTIC_*).
  *
- * Order of calls: marking_start(), roots, then marking_spread(), marking_possible(), marking_lost(),
- * marking_count(). Work lists are queues in memory: nothing recurses, and blocks are
+ * Order of calls: marking_start(), roots, then marking_spread(), marking_possible(),
+ * marking_suspend() for some, marking_lost(), marking_count(). Work lists are queues in memory: nothing recurses, and blocks are
  * marked from the roots outwards, so the first mark has a shortest chain.
  *
  * Lost blocks. In a first pass each block that is not visited yet becomes a candidate and
@@ -33,6 +33,7 @@
 #include "census/findings.h"
 #include "census/memory_map.h"
 #include "census/residency.h"
+#include "core/announced.h"
 
 #define MARKING_HEURISTIC_STDSTRING 1u /* characters after length, capacity, references */
 #define MARKING_HEURISTIC_LENGTH64 2u  /* the block begins with the size of the rest */
@@ -54,6 +55,8 @@ struct marking {
     uint32_t *queue;              /* [0..index->count) */
     const struct memory_map *map; /* what may be read; NULL: all, nothing is skipped */
     struct residency *residency;  /* NULL: nothing is skipped */
+    const struct announced_tagged *tagged; /* [0..tagged_count): where pointers have a form */
+    uint32_t tagged_count;
     uint32_t heuristics;
     uint32_t alignment_bytes; /* of pointers in memory: 8, or 4, 2, 1 */
     bool interior_is_start;   /* any pointer into a block holds it, as for LeakSanitizer */
@@ -80,11 +83,21 @@ void marking_add_root(struct marking *marking, uintptr_t value,
 /* Takes a block out of all classes but "ignored". Before marking_start(). */
 void marking_ignore(struct census_block *block);
 
+/* Keeps a block out of the findings; it holds others like any block. Before
+ * marking_start(). */
+void marking_leave_out(struct census_block *block);
+
 /* First of all: what ignored blocks lead to is reachable. */
 void marking_start(struct marking *marking);
 
 void marking_spread(struct marking *marking);
 void marking_possible(struct marking *marking);
+
+/* After marking_possible(): whether nothing was found to lead to the block; and not to call
+ * such a block lost. It counts as reachable; what only it leads to does not. */
+bool marking_is_unmarked(const struct census_block *block);
+void marking_suspend(struct census_block *block);
+
 void marking_lost(struct marking *marking);
 
 /* Adds every block to the findings of its site. */

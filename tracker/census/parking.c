@@ -43,7 +43,7 @@ static _Atomic uint32_t parking_is_busy;
 static _Atomic uint32_t parking_generation; /* odd: threads are to stand still */
 static _Atomic uint32_t standing_count;
 static void (*previous_handler)(int, siginfo_t *, void *);
-static void (*request_handler)(const void *ucontext);
+static void (*request_handler)(const void *ucontext, uint32_t value);
 
 __attribute__((naked)) static void parking_restorer(void)
 {
@@ -121,14 +121,14 @@ static void handle(int signal, siginfo_t *info, void *ucontext)
         }
     } else if (info->si_code == SI_QUEUE) {
         if (request_handler != NULL) {
-            request_handler(ucontext);
+            request_handler(ucontext, (uint32_t)value);
         }
     } else if (previous_handler != NULL) {
         previous_handler(signal, info, ucontext);
     }
 }
 
-bool parking_install(void (*on_request)(const void *ucontext))
+bool parking_install(void (*on_request)(const void *ucontext, uint32_t value))
 {
     struct raw_sigaction action = {.handler = handle,
                                    .flags = SA_RESTART | SA_ONSTACK | SA_SIGINFO | RAW_SA_RESTORER,

@@ -45,9 +45,9 @@ struct parking {
 };
 
 /* Installs the handler, if it is not there. Called again after glibc may have set its own.
- * `on_request` is called, in the handler, for requests from outside; may be NULL. Returns
- * whether it is installed. */
-bool parking_install(void (*on_request)(const void *ucontext));
+ * `on_request` is called, in the handler, for requests from outside, with the signal's value;
+ * may be NULL. Returns whether it is installed. */
+bool parking_install(void (*on_request)(const void *ucontext, uint32_t value));
 
 /* Calls all other threads and waits until they stand still, at most limit_ns. False: somebody
  * else is parking. */

@@ -3,6 +3,7 @@
 #include "census/marking.h"
 #include "census/pinning.h"
 #include "census/roots.h"
+#include "census/suspects.h"
 #include "core/capture.h"
 #include "core/live_map.h"
 #include "core/raw_syscall.h"
@@ -18,6 +19,8 @@ struct scan {
     struct marking marking;
     struct roots roots;
     struct residency residency;
+    struct suspects suspects;
+    uint32_t since_tick;
     uint64_t own_bytes;
 };
 
@@ -58,6 +61,9 @@ static void block_add(void *context, uintptr_t address, const struct live_block 
     struct scan *scan = context;
     if (!block_index_add(&scan->index, address, block->size_bytes, block->stack)) {
         return;
+    }
+    if (block->birth_tick < scan->since_tick) {
+        marking_leave_out(&scan->index.blocks[scan->index.count - 1]);
     }
     struct arena_census_site *site = findings_site(&scan->findings, block->stack);
     if (site->oldest_tick == 0 || block->birth_tick + 1 < site->oldest_tick) {
@@ -144,6 +150,17 @@ static void roots_scan(struct scan *scan, uint32_t which, const struct parked_th
     }
 }
 
+/* How many places of the table of tagged regions were ever in use. */
+static uint32_t tagged_count(void)
+{
+    uint32_t count = ANNOUNCED_TAGGED_MAX;
+    while (count > 0
+           && atomic_load_explicit(&announced_tagged[count - 1].start, memory_order_acquire) == 0) {
+        count--;
+    }
+    return count;
+}
+
 static void heap_mark(struct scan *scan, const struct scan_request *request)
 {
     const struct arena_config *config = &request->arena->header->config;
@@ -153,6 +170,8 @@ static void heap_mark(struct scan *scan, const struct scan_request *request)
     scan->marking.findings = &scan->findings;
     scan->marking.map = &scan->map;
     scan->marking.residency = &scan->residency;
+    scan->marking.tagged = announced_tagged;
+    scan->marking.tagged_count = tagged_count();
     scan->marking.alignment_bytes =
         alignment == 1 || alignment == 2 || alignment == 4 ? alignment : 8;
     scan->marking.interior_is_start = (config->census_flags & ARENA_CENSUS_FLAG_INTERIOR) != 0;
@@ -165,6 +184,10 @@ static void heap_mark(struct scan *scan, const struct scan_request *request)
     roots_scan(scan, which, request->threads, request->thread_count);
     marking_spread(&scan->marking);
     marking_possible(&scan->marking);
+    if (!request->is_final) {
+        suspects_compare(&scan->index, request->suspects, request->suspect_count,
+                         request->agreement, &scan->suspects);
+    }
     marking_lost(&scan->marking);
     marking_count(&scan->marking);
     pinning_count(&scan->index, &scan->findings);
@@ -209,8 +232,11 @@ static const char *results_write(struct scan *scan, const struct scan_request *r
     uint64_t sites_bytes = (findings->site_count * sizeof(struct arena_census_site)
                             + ARENA_CACHE_LINE - 1)
                            & ~(uint64_t)(ARENA_CACHE_LINE - 1);
-    uint64_t edges_bytes = findings->edge_count * sizeof(struct arena_census_edge);
-    char *space = space_get(request, sites_bytes + edges_bytes + 8);
+    uint64_t edges_bytes = (findings->edge_count * sizeof(struct arena_census_edge)
+                            + ARENA_CACHE_LINE - 1)
+                           & ~(uint64_t)(ARENA_CACHE_LINE - 1);
+    uint64_t suspects_bytes = scan->suspects.count * sizeof(struct arena_census_suspect);
+    char *space = space_get(request, sites_bytes + edges_bytes + suspects_bytes + 8);
     if (space == NULL) {
         return "the arena is full";
     }
@@ -231,6 +257,12 @@ static const char *results_write(struct scan *scan, const struct scan_request *r
     }
     census->sites = request->slot->space;
     census->edges = request->slot->space + sites_bytes;
+    census->suspects = request->slot->space + sites_bytes + edges_bytes;
+    census->suspect_count = scan->suspects.count;
+    census->suspended_blocks = scan->suspects.suspended_blocks;
+    census->suspended_bytes = scan->suspects.suspended_bytes;
+    suspects_write(&scan->index, &scan->suspects,
+                   (struct arena_census_suspect *)(void *)(space + sites_bytes + edges_bytes));
     census->edges_merged = findings->edges_merged;
     census->scanned_bytes = scan->marking.scanned_bytes;
     census->own_bytes = scan->own_bytes;
@@ -247,6 +279,7 @@ const char *scan_run(const struct scan_request *request)
     void *roots_memory = scan_map(scan, roots_bytes(), false);
     scan->map.ranges = scan_map(scan, map_bytes, false);
     scan->map.capacity = MEMORY_MAP_RANGES_MAX;
+    scan->since_tick = request->since_tick;
     if (roots_memory == NULL || scan->map.ranges == NULL) {
         return "no memory for the scan";
     }

@@ -15,6 +15,12 @@ struct scan_request {
     struct arena_census *census; /* in the arena; its results are written there */
     struct arena_census_slot *slot;
     uint32_t stack_end; /* stack ids in use are below it */
+    uint32_t since_tick; /* blocks born earlier are not counted; 0: all are */
+    uint32_t agreement;  /* how many censuses in a row must find a block lost; 0: as 1 */
+    /* What the census before found lost, by address: [0..suspect_count). */
+    const struct arena_census_suspect *suspects;
+    uint32_t suspect_count;
+    bool is_final; /* nobody compares with it */
     const struct parked_thread *threads; /* all that stand still, the asking one too */
     uint32_t thread_count;
     uintptr_t libc_function;

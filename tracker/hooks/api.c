@@ -17,6 +17,7 @@
 #define FUTEX_WAIT_SHARED 0
 #define SNAPSHOT_TIMEOUT_S 2
 #define LEAK_CHECK_WAIT_NS 1000000 /* between looks whether the scan is done */
+#define LEAK_CHECK_SHORT_WAITS 100u /* the first ones: a tenth of it, small heaps are quick */
 #define LEAK_CHECK_WAITS 10000u
 
 /* A place of the table that counts sites since a mark; stack 0 is a site too. */
@@ -265,13 +266,14 @@ static size_t api_sites_since(const struct memtrack_mark *mark, struct memtrack_
     return count;
 }
 
-static int api_print_since(const struct memtrack_mark *mark, const char *title)
+static int api_print_sites(const struct memtrack_site *sites, size_t count, const char *title)
 {
     if (!api_is_tracking()) {
         return -ENOTSUP;
     }
-    struct memtrack_site sites[ARENA_REQUEST_SITES];
-    size_t count = api_sites_since(mark, sites, ARENA_REQUEST_SITES);
+    if (count > ARENA_REQUEST_SITES) {
+        count = ARENA_REQUEST_SITES;
+    }
     struct arena_request *request = request_claim(ARENA_REQUEST_PRINT, title);
     if (request == NULL) {
         return -EBUSY;
@@ -282,6 +284,12 @@ static int api_print_since(const struct memtrack_mark *mark, const char *title)
     }
     request->site_count = (uint32_t)count;
     return request_send(request);
+}
+
+static int api_print_since(const struct memtrack_mark *mark, const char *title)
+{
+    struct memtrack_site sites[ARENA_REQUEST_SITES];
+    return api_print_sites(sites, api_sites_since(mark, sites, ARENA_REQUEST_SITES), title);
 }
 
 static size_t api_stack(uint32_t stack, void **addresses, size_t capacity)
@@ -417,33 +425,115 @@ static int leaks_sum(const struct arena_census *census, struct memtrack_leaks *l
     return 0;
 }
 
+/* Scans from `origin` on and waits for the result. Returns 0 and *census, or a negative errno. */
+static int leaks_scan(const struct capture_origin *origin, uint32_t since_tick,
+                      const struct arena_census **census)
+{
+    uint32_t number = census_now(origin, since_tick);
+    if (number == 0) {
+        return -EBUSY;
+    }
+    for (unsigned wait = 0; wait < LEAK_CHECK_WAITS; wait++) {
+        *census = census_at(number);
+        uint32_t state = *census == NULL
+                             ? ARENA_CENSUS_RUNNING
+                             : atomic_load_explicit(&(*census)->state, memory_order_acquire);
+        if (state != ARENA_CENSUS_RUNNING) {
+            return state == ARENA_CENSUS_FULL ? 0 : -EIO;
+        }
+        uint64_t wait_ns = wait < LEAK_CHECK_SHORT_WAITS ? LEAK_CHECK_WAIT_NS / 10
+                                                         : LEAK_CHECK_WAIT_NS;
+        struct timespec pause = {.tv_nsec = (long)wait_ns};
+        raw_syscall3(SYS_nanosleep, (long)&pause, 0, 0);
+    }
+    return -ETIMEDOUT;
+}
+
 static int api_leak_check(struct memtrack_leaks *leaks)
 {
-    if (!api_is_tracking() || process_hot.sample_bytes != 0) {
+    if (!api_is_tracking() || !census_is_possible()) {
         return -ENOTSUP;
     }
     struct capture_origin origin;
     CAPTURE_ORIGIN_HERE(origin);
     __builtin_unwind_init(); /* the caller's registers are in this frame, for the census */
-    uint32_t number = census_now(&origin);
-    if (number == 0) {
-        return process_cold.process->census_forbidden[0] != '\0' ? -ENOTSUP : -EBUSY;
-    }
-    for (unsigned wait = 0; wait < LEAK_CHECK_WAITS; wait++) {
-        const struct arena_census *census = census_at(number);
-        uint32_t state = census == NULL
-                             ? ARENA_CENSUS_RUNNING
-                             : atomic_load_explicit(&census->state, memory_order_acquire);
-        if (state == ARENA_CENSUS_FULL) {
-            return leaks_sum(census, leaks);
+    const struct arena_census *census;
+    int error = leaks_scan(&origin, 0, &census);
+    return error != 0 ? error : leaks_sum(census, leaks);
+}
+
+/* The sites of a census that lost blocks, most bytes first. Returns their number. */
+static size_t lost_sites(const struct arena_census *census, struct memtrack_site *sites,
+                         size_t capacity)
+{
+    const struct arena_census_site *found =
+        arena_at(&process_cold.arena, census->sites, census->site_count * sizeof *found);
+    size_t count = 0;
+    for (uint32_t i = 0; found != NULL && i < census->site_count; i++) {
+        struct memtrack_site site = {.stack = found[i].stack};
+        for (unsigned j = ARENA_LEAK_DEFINITE; j <= ARENA_LEAK_POSSIBLE; j++) {
+            site.blocks += found[i].blocks[j];
+            site.bytes += found[i].bytes[j];
         }
-        if (state == ARENA_CENSUS_FAILED) {
-            return -EIO;
+        if (site.blocks != 0) {
+            count = site_insert(sites, count, capacity, &site);
         }
-        struct timespec pause = {.tv_nsec = LEAK_CHECK_WAIT_NS};
-        raw_syscall3(SYS_nanosleep, (long)&pause, 0, 0);
     }
-    return -ETIMEDOUT;
+    return count;
+}
+
+static int api_leak_check_since(const struct memtrack_mark *mark, struct memtrack_leaks *leaks,
+                                struct memtrack_site *sites, size_t capacity, size_t *count)
+{
+    if (!api_is_tracking() || !census_is_possible()) {
+        return -ENOTSUP;
+    }
+    /* What these held before is in a live part of the stack as a rule, and looks like roots. */
+    *leaks = (struct memtrack_leaks){0};
+    if (count != NULL) {
+        *count = 0;
+    }
+    if (sites != NULL) {
+        __builtin_memset(sites, 0, capacity * sizeof *sites);
+    }
+    struct memtrack_usage usage = {0};
+    struct usage_visit visit = {.mark = mark, .usage = &usage};
+    live_map_visit(usage_add, &visit);
+    if (usage.live_blocks == 0) {
+        return 0;
+    }
+    struct capture_origin origin;
+    CAPTURE_ORIGIN_HERE(origin);
+    __builtin_unwind_init(); /* as above */
+    const struct arena_census *census;
+    int error = leaks_scan(&origin, mark->tick, &census);
+    if (error == 0) {
+        error = leaks_sum(census, leaks);
+    }
+    if (error == 0 && sites != NULL && count != NULL) {
+        *count = lost_sites(census, sites, capacity);
+    }
+    return error;
+}
+
+static int api_add_tagged_region(const void *start, size_t size_bytes,
+                                 const struct memtrack_pointers *pointers)
+{
+    if (pointers->shift_left > 63 || pointers->shift_right > 63) {
+        return -EINVAL;
+    }
+    return announced_tagged_add(
+        (uintptr_t)start, size_bytes,
+        &(struct announced_pointers){.mask = pointers->mask,
+                                     .base = pointers->base,
+                                     .word_bytes = pointers->word_bytes,
+                                     .shift_right = (uint8_t)pointers->shift_right,
+                                     .shift_left = (uint8_t)pointers->shift_left});
+}
+
+static int api_remove_tagged_region(const void *start)
+{
+    return announced_tagged_remove((uintptr_t)start);
 }
 
 HOOK_EXPORT extern const struct memtrack_api memtrack_api_1;
@@ -466,4 +556,8 @@ const struct memtrack_api memtrack_api_1 = {
     .remove_root = api_remove_root,
     .name_thread = api_name_thread,
     .leak_check = api_leak_check,
+    .leak_check_since = api_leak_check_since,
+    .print_sites = api_print_sites,
+    .add_tagged_region = api_add_tagged_region,
+    .remove_tagged_region = api_remove_tagged_region,
 };

@@ -98,7 +98,7 @@ void census_result_deinit(struct census_result *result)
 /* ---- asking for one ------------------------------------------------------- */
 
 uint32_t census_request(const struct arena_file *file, const struct arena_process *process,
-                        int32_t pid)
+                        int32_t pid, uint32_t agreement)
 {
     const struct arena_config *config = &file->arena.header->config;
     int signal = atomic_load_explicit(&process->census_signal, memory_order_acquire);
@@ -112,6 +112,7 @@ uint32_t census_request(const struct arena_file *file, const struct arena_proces
     info.si_code = SI_QUEUE; /* tells it from the C library's own */
     info.si_pid = getpid();
     info.si_uid = getuid();
+    info.si_value.sival_int = (int)agreement;
     return syscall(SYS_rt_sigqueueinfo, pid, signal, &info) == 0 ? number : 0;
 }
 
@@ -199,19 +200,38 @@ const char *census_scan_text(const struct tracked *tracked, const struct arena_f
 
 /* ---- writing -------------------------------------------------------------- */
 
+/* Adds to a remark of several parts. */
+static size_t remark_add(char *text, size_t text_bytes, size_t used, const char *part)
+{
+    if (used < text_bytes) {
+        int length = snprintf(text + used, text_bytes - used, "%s%s", used == 0 ? "" : "; ", part);
+        used += length < 0 ? 0 : (size_t)length;
+    }
+    return used;
+}
+
 static const char *remark_text(const struct arena_census *facts, char *text, size_t text_bytes)
 {
+    char part[160];
     size_t used = 0;
     text[0] = '\0';
     if (facts->threads_unparked != 0) {
-        used += (size_t)snprintf(text, text_bytes,
-                                 "%u of %u threads could not be stopped: their whole stacks count",
-                                 facts->threads_unparked, facts->threads);
+        snprintf(part, sizeof part,
+                 "%u of %u threads could not be stopped: their whole stacks count",
+                 facts->threads_unparked, facts->threads);
+        used = remark_add(text, text_bytes, used, part);
     }
-    if (facts->edges_merged != 0 && used < text_bytes) {
-        snprintf(text + used, text_bytes - used,
-                 "%sso many holders that some are known by their page only",
-                 used == 0 ? "" : "; ");
+    if (facts->suspended_blocks != 0) {
+        snprintf(part, sizeof part,
+                 "%llu blocks (%llu bytes) seemed lost, but not in each of %u scans in a row: they "
+                 "count as reachable",
+                 (unsigned long long)facts->suspended_blocks,
+                 (unsigned long long)facts->suspended_bytes, facts->agreement);
+        used = remark_add(text, text_bytes, used, part);
+    }
+    if (facts->edges_merged != 0) {
+        (void)remark_add(text, text_bytes, used,
+                         "so many holders that some are known by their page only");
     }
     return text[0] == '\0' ? NULL : text;
 }
@@ -221,7 +241,7 @@ static int facts_write(const struct tracked *tracked, const struct census_result
 {
     const struct arena_census *facts = &result->facts;
     char scan[sizeof facts->failure + 16] = "full";
-    char remark[256];
+    char remark[512];
     if (atomic_load(&facts->state) != ARENA_CENSUS_FULL) {
         snprintf(scan, sizeof scan, "failed: %s", facts->failure);
     }
@@ -292,6 +312,12 @@ int census_write(struct tracked *tracked, const struct arena_file *file,
         return 0; /* its pause is not over: later */
     }
     tracked->census_written = finished;
+    /* The program's own question about a part of its blocks; or others are to agree yet. */
+    if (result.facts.since_tick != 0
+        || (result.facts.is_final == 0 && result.facts.row < result.facts.agreement)) {
+        census_result_deinit(&result);
+        return 0;
+    }
     int64_t census = ((int64_t)tracked->index + 1) << 24 | (finished & 0xffffff);
     struct census_chains chains;
     census_chains_init(&chains, &result);

@@ -26,11 +26,13 @@ void census_result_deinit(struct census_result *result);
 
 /*
  * Asks a running process for a census. It stands still for some milliseconds while its
- * threads are stopped and its memory is forked. Returns the number of the census to come;
+ * threads are stopped and its memory is forked. Blocks count as lost that `agreement` censuses
+ * in a row found lost, with this one (from 1 on). Returns the number of the census to come;
  * 0: the process makes none (no leak scan wanted, sampling, seccomp, not ours).
  */
+#define CENSUS_AGREEMENT 3u /* what leaks in mid-run need */
 uint32_t census_request(const struct arena_file *file, const struct arena_process *process,
-                        int32_t pid);
+                        int32_t pid, uint32_t agreement);
 
 /* Waits until that census is done, at most so long. Returns 0, -ETIMEDOUT or -ESRCH: the
  * process ended before. */

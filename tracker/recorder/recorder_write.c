@@ -225,6 +225,12 @@ void recorder_write_censuses(struct recorder *recorder)
                    < tracked->census_asked) {
             continue;
         }
+        if (tracked->censuses_left > 0) {
+            tracked->censuses_left--;
+            tracked->census_asked = census_request(&recorder->file, tracked->shared, tracked->pid,
+                                                   CENSUS_AGREEMENT);
+            continue;
+        }
         int result = recording_writer_begin(recorder->writer, "a leak scan");
         if (result == 0) {
             result = image_update(recorder, tracked);
@@ -302,7 +308,9 @@ void recorder_write_snapshot(struct recorder *recorder, uint64_t now_ns, const c
         }
         result = tracked_write_snapshot(tracked, &recorder->file, recorder->writer, snapshot);
         if (label != NULL && tracked->is_alive && tracked->census_asked == 0) {
-            tracked->census_asked = census_request(&recorder->file, tracked->shared, tracked->pid);
+            tracked->census_asked = census_request(&recorder->file, tracked->shared, tracked->pid,
+                                                   CENSUS_AGREEMENT);
+            tracked->censuses_left = CENSUS_AGREEMENT - 1;
             tracked->census_snapshot = snapshot;
         }
         if (result == 0) {

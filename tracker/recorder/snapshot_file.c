@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arena/clock.h"
@@ -16,6 +17,7 @@
 
 /* A scan of 1 GB takes about two seconds. */
 #define CENSUS_LIMIT_MS 30000u
+#define CENSUS_GAP_NS 30000000
 
 /* When the arena was last used: now while anybody of it lives, else its clock's last tick. */
 static uint64_t snapshot_time_ns(const struct arena_file *file, bool is_alive)
@@ -97,6 +99,22 @@ static int snapshot_write_process(const struct arena_file *file, struct tracked 
     return result;
 }
 
+/* As many as must agree, with a while between them in which threads move on. */
+static void snapshot_make_censuses(const struct arena_file *file, const struct tracked *tracked)
+{
+    for (uint32_t i = 0; i < CENSUS_AGREEMENT; i++) {
+        if (i > 0) {
+            nanosleep(&(struct timespec){.tv_nsec = CENSUS_GAP_NS}, NULL);
+        }
+        uint32_t number =
+            census_request(file, tracked->shared, tracked->pid, CENSUS_AGREEMENT);
+        if (number == 0
+            || census_await(tracked->shared, tracked->pid, number, CENSUS_LIMIT_MS) != 0) {
+            return;
+        }
+    }
+}
+
 /* All that is wanted, inside a transaction. */
 static int snapshot_write_all(const struct arena_file *file,
                               const struct snapshot_file_options *options,
@@ -115,10 +133,7 @@ static int snapshot_write_all(const struct arena_file *file,
         }
         tracked->parent = snapshot_parent(tracked, options->only);
         if (options->with_census && tracked->pidfd >= 0) {
-            uint32_t number = census_request(file, tracked->shared, tracked->pid);
-            if (number != 0) {
-                (void)census_await(tracked->shared, tracked->pid, number, CENSUS_LIMIT_MS);
-            }
+            snapshot_make_censuses(file, tracked);
         }
         if (tracked->pidfd >= 0) {
             (void)tracked_poll(tracked, file, now_ns);

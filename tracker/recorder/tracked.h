@@ -70,6 +70,7 @@ struct tracked {
     bool is_in_use;        /* sums are being written: no new reading now */
     uint32_t census_written; /* number of the latest census in the recording */
     uint32_t census_asked;   /* one that was asked for; 0: none */
+    uint32_t censuses_left;  /* to be asked for after it: several must agree */
     int64_t census_snapshot; /* and the snapshot that it belongs to */
     struct tracked_counters *snapshot; /* [0..snapshot_count), by stack id */
     size_t snapshot_count;
