@@ -44,6 +44,7 @@
  *   main_ends: reachable 1
  *   thread_storm: definite 3
  *   large: definite 1
+ *   gigabyte: definite 1
  *   large_held: reachable 1
  *   sparse: reachable 1
  *   protected: reachable 1
@@ -265,6 +266,13 @@ static void case_constructor(void) { ((void **)constructed)[3] = subject(64); }
 static void case_large(void)
 {
     volatile char *block = subject((size_t)64 << 20);
+    block[0] = 1;
+}
+
+/* So large that addresses in it are multiples of a GiB, as an allocator may keep them. */
+static void case_gigabyte(void)
+{
+    volatile char *block = subject((size_t)1 << 30);
     block[0] = 1;
 }
 
@@ -593,7 +601,7 @@ static const struct {
     CASE(sealed_mapping), CASE(unmapped), CASE(interior), CASE(interior_chain), CASE(behind),
     CASE(freed_block), CASE(guard), CASE(cycle), CASE(cycle_backwards), CASE(self), CASE(empty),
     CASE(list), CASE(constructor), CASE(blocked_thread), CASE(vfork_thread), CASE(fork_child),
-    CASE(main_ends), CASE(thread_storm), CASE(large), CASE(large_held), CASE(sparse),
+    CASE(main_ends), CASE(thread_storm), CASE(large), CASE(gigabyte), CASE(large_held), CASE(sparse),
     CASE(protected), CASE(quick), CASE(arena_of_thread),
 };
 

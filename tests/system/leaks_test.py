@@ -176,7 +176,7 @@ class LeaksTest(harness.MemtrackTest):
     def test_census_knows_the_heap_of_jemalloc(self):
         cases = truth("leaks.c")
         for case in ("global", "none", "thread_local", "thread_stack", "mapping", "list", "large",
-                     "large_held", "cycle", "dead_stack", "freed_block"):
+                     "gigabyte", "large_held", "cycle", "dead_stack", "freed_block"):
             with self.subTest(case=case):
                 outcome = self.record([os.path.join(harness.SAMPLES, "leaks"), case],
                                       options=["-f", "--allocator=jemalloc"])

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "census/exit_frame.h"
 #include "census/scan.h"
 #include "core/process.h"
 #include "core/raw_syscall.h"
@@ -21,6 +22,7 @@ static struct {
     const char *forbidden; /* why there is no census; NULL: there is */
     uintptr_t libc_function;
     uintptr_t allocator_function;
+    struct census_local allocator_local;
     _Atomic uint32_t is_running; /* one at a time */
     int32_t child;               /* of a census in mid-run, to be waited for; 0: none */
 } census;
@@ -246,6 +248,7 @@ static void census_begin(const struct parked_thread *self, const struct census_w
     run->request.stack_end = stack_table_end(process_cold.image) + 1;
     run->request.libc_function = census.libc_function;
     run->request.allocator_function = census.allocator_function;
+    run->request.allocator_local = census.allocator_local;
     run->request.own_start = (uintptr_t)run;
     run->request.own_end = (uintptr_t)run + SCAN_STACK_BYTES;
     census_make(run, self);
@@ -322,7 +325,7 @@ void census_at_exit(const struct capture_origin *origin, bool is_underscore_exit
         return;
     }
     struct parked_thread self = {.tid = 0};
-    self_from_origin(&self, origin);
+    exit_frame_find(origin, census.libc_function, &self);
     census_begin(&self, &(struct census_wish){.is_final = true});
     census_leave();
 }
@@ -358,6 +361,12 @@ void census_set_allocator(uintptr_t libc_function, uintptr_t allocator_function)
 {
     census.libc_function = libc_function;
     census.allocator_function = allocator_function;
+}
+
+void census_set_allocator_local(uintptr_t below_thread_pointer_bytes, size_t size_bytes)
+{
+    census.allocator_local =
+        (struct census_local){.below_bytes = below_thread_pointer_bytes, .size_bytes = size_bytes};
 }
 
 void census_open(void)

@@ -31,6 +31,11 @@ void census_reopen(void);
 /* libc_function and allocator_function: addresses of any function of theirs. */
 void census_set_allocator(uintptr_t libc_function, uintptr_t allocator_function);
 
+/* The allocator's thread-local data, [thread pointer - below, + size) in each thread, are no
+ * roots: jemalloc keeps the start of the GiB there that it looked up last, which may lie
+ * in the middle of a block. Not for the C library, whose data there are the program's too. */
+void census_set_allocator_local(uintptr_t below_thread_pointer_bytes, size_t size_bytes);
+
 /* The program is about to end; origin: the caller of the function that ends it.
  * is_underscore_exit: by _exit, where a census is only made when asked for. */
 void census_at_exit(const struct capture_origin *origin, bool is_underscore_exit);

@@ -294,6 +294,11 @@ static uint32_t excluded_after(const struct roots *roots, uintptr_t address)
     return low;
 }
 
+void roots_exclude_local(struct roots *roots, const struct census_local *local)
+{
+    roots->allocator_local = *local;
+}
+
 /* ---- roots ---------------------------------------------------------------- */
 
 static void root_add(struct roots *roots, uintptr_t start, uintptr_t end,
@@ -451,8 +456,20 @@ static void local_add(struct roots *roots, const struct parked_thread *thread)
     }
     uintptr_t start = thread->thread_pointer - roots->thread_local_bytes;
     uintptr_t end = thread->thread_pointer + THREAD_DESCRIPTOR_BYTES;
-    root_add(roots, start > range->start ? start : range->start,
-             end < range->end ? end : range->end, &holder);
+    uintptr_t hidden = thread->thread_pointer - roots->allocator_local.below_bytes;
+    start = start > range->start ? start : range->start;
+    end = end < range->end ? end : range->end;
+    if (roots->allocator_local.size_bytes > 0 && hidden >= start && hidden < end) {
+        root_add(roots, start, hidden, &holder);
+        start = hidden + roots->allocator_local.size_bytes;
+    }
+    root_add(roots, start, end, &holder);
+}
+
+static void allocator_local_exclude(struct roots *roots, const struct parked_thread *thread)
+{
+    uintptr_t start = thread->thread_pointer - roots->allocator_local.below_bytes;
+    roots_exclude(roots, start, start + roots->allocator_local.size_bytes);
 }
 
 /* The stack from its pointer up, frame by frame as far as it can be unwound. */
@@ -555,6 +572,7 @@ void roots_find(struct roots *roots, uint32_t which, const struct parked_thread 
     for (uint32_t i = 0; i < thread_count; i++) {
         if (threads[i].state == PARKED_STANDING) {
             stack_exclude(roots, &threads[i]);
+            allocator_local_exclude(roots, &threads[i]);
         }
     }
     if (thread_count < PARKING_THREADS_MAX) { /* else some are not in the list */

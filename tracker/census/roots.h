@@ -36,6 +36,13 @@ struct root_module {
     uint64_t thread_local_bytes; /* of its PT_TLS segment, with alignment */
 };
 
+/* A module's thread-local data: [thread pointer - below_bytes, + size_bytes) in each thread.
+ * size_bytes 0: it has none, or not at a fixed distance. */
+struct census_local {
+    uintptr_t below_bytes;
+    size_t size_bytes;
+};
+
 struct root_excluded {
     uintptr_t start;
     uintptr_t end;
@@ -51,6 +58,7 @@ struct roots {
     struct root_module *modules; /* [0..module_count), by address */
     uint32_t module_count;
     uint64_t thread_local_bytes; /* of all modules: at most so much below a thread pointer */
+    struct census_local allocator_local;
     /* Thread vectors of ended threads whose stacks the C library keeps: with the stack it
      * keeps the vector, for the next thread. */
     uintptr_t dead_vectors[ROOTS_DEAD_THREADS_MAX];
@@ -71,6 +79,9 @@ void roots_exclude(struct roots *roots, uintptr_t start, uintptr_t end);
  * and allocator_address: of any function of theirs. */
 void roots_exclude_own(struct roots *roots);
 void roots_exclude_heap(struct roots *roots, uintptr_t libc_address, uintptr_t allocator_address);
+
+/* The same for an allocator's thread-local data: its caches and look-up hints. */
+void roots_exclude_local(struct roots *roots, const struct census_local *local);
 
 /*
  * Finds the roots of the kinds in `which` (ARENA_ROOTS_*), in the order of how much they

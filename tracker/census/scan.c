@@ -300,6 +300,7 @@ const char *scan_run(const struct scan_request *request)
                   (uintptr_t)scan->map.ranges + map_bytes);
     roots_exclude_own(&scan->roots);
     roots_exclude_heap(&scan->roots, request->libc_function, request->allocator_function);
+    roots_exclude_local(&scan->roots, &request->allocator_local);
     heap_mark(scan, request);
     residency_close(&scan->residency);
     modules_note(scan);

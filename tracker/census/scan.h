@@ -9,6 +9,7 @@
 
 #include "arena/arena.h"
 #include "census/parking.h"
+#include "census/roots.h"
 
 struct scan_request {
     const struct arena *arena;
@@ -23,6 +24,7 @@ struct scan_request {
     bool is_final; /* nobody compares with it */
     const struct parked_thread *threads; /* all that stand still, the asking one too */
     uint32_t thread_count;
+    struct census_local allocator_local;
     uintptr_t libc_function;
     uintptr_t allocator_function;
     uintptr_t own_start; /* memory of the census that is no root */

@@ -20,6 +20,8 @@
 #include "core/thread_start.h"
 #include "hooks/hook.h"
 
+#define LOCAL_DISTANCE_MAX_BYTES (UINT64_C(1) << 20) /* static thread-local data are less */
+
 /* exit() and return from main come here last: this was registered before anything that
  * the program registers. */
 static void at_exit(int status, void *argument)
@@ -27,7 +29,6 @@ static void at_exit(int status, void *argument)
     (void)argument;
     struct capture_origin origin;
     CAPTURE_ORIGIN_HERE(origin);
-    __builtin_unwind_init(); /* the caller's registers are in this frame, for the census */
     census_at_exit(&origin, false);
     process_exiting(status);
 }
@@ -111,6 +112,32 @@ static void note_allocator(void)
     process_set_allocator(name);
 }
 
+/* Where the allocator's library has its thread-local data, if at a fixed distance from the thread
+ * pointer, as libraries have that are loaded with the program. */
+static void find_allocator_local(void)
+{
+    Dl_info info;
+    Dl_info libc;
+    struct link_map *map = NULL;
+    void *data = NULL;
+    if (dladdr1((void *)(uintptr_t)real.malloc, &info, (void **)&map, RTLD_DL_LINKMAP) == 0
+        || map == NULL || dladdr((void *)(uintptr_t)gnu_get_libc_version, &libc) == 0
+        || info.dli_fbase == libc.dli_fbase || dlinfo(map, RTLD_DI_TLS_DATA, &data) != 0
+        || data == NULL) {
+        return;
+    }
+    const Elf64_Ehdr *header = info.dli_fbase;
+    const Elf64_Phdr *segments =
+        (const Elf64_Phdr *)(const void *)((const char *)info.dli_fbase + header->e_phoff);
+    uintptr_t thread_pointer = (uintptr_t)__builtin_thread_pointer();
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        if (segments[i].p_type == PT_TLS && (uintptr_t)data < thread_pointer
+            && thread_pointer - (uintptr_t)data < LOCAL_DISTANCE_MAX_BYTES) {
+            census_set_allocator_local(thread_pointer - (uintptr_t)data, segments[i].p_memsz);
+        }
+    }
+}
+
 __attribute__((constructor(101))) static void start(int argument_count, char **arguments)
 {
     if (!real_ready()) {
@@ -125,12 +152,13 @@ __attribute__((constructor(101))) static void start(int argument_count, char **a
     note_allocator();
     if ((uintptr_t)dlsym(RTLD_DEFAULT, "malloc") != (uintptr_t)malloc) {
         /* The executable has its own: none of our names is called. */
-        atomic_store_explicit(&process_cold.process->untracked_reason,
-                              ARENA_UNTRACKED_OWN_MALLOC, memory_order_relaxed);
+        atomic_store_explicit(&process_cold.process->untracked_reason, ARENA_UNTRACKED_OWN_MALLOC,
+                              memory_order_relaxed);
     }
     thread_start_tracking_ends();
     on_exit(at_exit, NULL);
     census_set_allocator((uintptr_t)gnu_get_libc_version, (uintptr_t)real.malloc);
+    find_allocator_local();
     census_open();
     if (cpu_timer_is_on()) {
         pthread_atfork(NULL, NULL, cpu_timer_forked);
@@ -147,7 +175,6 @@ HOOK_EXPORT void _exit(int status)
 {
     struct capture_origin origin;
     CAPTURE_ORIGIN_HERE(origin);
-    __builtin_unwind_init(); /* the caller's registers are in this frame, for the census */
     census_at_exit(&origin, true);
     process_exiting(status);
     for (;;) {
@@ -165,7 +192,6 @@ HOOK_EXPORT void quick_exit(int status)
     static void (*next)(int);
     struct capture_origin origin;
     CAPTURE_ORIGIN_HERE(origin);
-    __builtin_unwind_init(); /* the caller's registers are in this frame, for the census */
     census_at_exit(&origin, false);
     process_exiting(status);
     if (next == NULL) {
@@ -198,8 +224,8 @@ HOOK_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attribut
         census_reopen(); /* the first one sets glibc's handlers */
         return error;
     }
-    *start = (struct thread_start){
-        .routine = start_routine, .argument = argument, .release = real.free};
+    *start =
+        (struct thread_start){.routine = start_routine, .argument = argument, .release = real.free};
     int error = next(thread, attributes, thread_start_run, start);
     census_reopen();
     if (error != 0) {
