@@ -53,6 +53,7 @@ static int list_visit(void *context, pid_t pid, const struct arena_file *file, u
         now_ns > process->started_monotonic_ns ? now_ns - process->started_monotonic_ns : 0;
     int64_t live = atomic_load_explicit(&process->shared_live_bytes, memory_order_relaxed);
     int64_t peak = atomic_load_explicit(&process->peak_bytes, memory_order_relaxed);
+    peak = live > peak ? live : peak;
     char program[ARENA_TEXT_BYTES];
     memcpy(program, process->executable, sizeof program);
     program[sizeof program - 1] = '\0';

@@ -117,7 +117,8 @@ struct arena_header {
  *
  * live_blocks = allocations - frees, live_bytes = allocated_bytes - freed_bytes.
  * Share at the peak (lazy peak capture): if peak_number equals the process's
- * current peak number then peak_bytes/peak_blocks, else the present live values.
+ * current peak number then peak_bytes/peak_blocks, else the present live values;
+ * these for every site while arena_peak_is_now().
  */
 struct arena_site {
     uint64_t allocations;
@@ -421,7 +422,8 @@ struct arena_process {
     uint32_t window_tick;
 
     /* The peak: on a line of its own, because every event reads the number, and it
-     * changes only when the total reaches a new maximum. */
+     * changes only when the total leaves a new maximum. While it still rises, the total is
+     * above it: see arena_peak_is_now(). */
     _Alignas(ARENA_CACHE_LINE) _Atomic int64_t peak_bytes;
     _Atomic int64_t peak_blocks;
     _Atomic uint32_t peak_number; /* rises with every new maximum */
@@ -453,6 +455,13 @@ struct arena_process {
     char allocator[64]; /* "glibc 2.36", "jemalloc 5.3.0-..." */
     char arguments[ARENA_ARGUMENTS_BYTES];
 };
+
+/* Whether the process is at its peak at this moment, which it has not noted yet. */
+static inline int arena_peak_is_now(const struct arena_process *process)
+{
+    return atomic_load_explicit(&process->shared_live_bytes, memory_order_relaxed)
+           > atomic_load_explicit(&process->peak_bytes, memory_order_relaxed);
+}
 
 enum arena_cpu_sampling {
     ARENA_CPU_OFF = 0,

@@ -60,6 +60,18 @@ static inline void cpu_mark_leave(struct thread *thread, uint32_t stack,
     }
 }
 
+/* The same where the origin is not at hand: in the function that entered, `thread` not NULL. */
+#define CPU_MARK_LEAVE(thread, stack)                                                         \
+    do {                                                                                      \
+        cpu_mark.frame = 0;                                                                   \
+        if (__builtin_expect(                                                                 \
+                atomic_load_explicit(&cpu_mark.pending, memory_order_relaxed) != 0, 0)) {     \
+            struct capture_origin cpu_mark_origin;                                            \
+            CAPTURE_ORIGIN_HERE(cpu_mark_origin);                                             \
+            cpu_mark_settle((thread), (stack), &cpu_mark_origin);                             \
+        }                                                                                     \
+    } while (0)
+
 static inline bool cpu_mark_covers(uintptr_t stack_pointer)
 {
     uintptr_t frame = cpu_mark.frame;

@@ -8,6 +8,7 @@
 #define REGION_RECORDS 65536u /* 4 TiB of heap if they were all used */
 
 _Atomic(struct live_region *) live_map_region[LIVE_MAP_REGIONS];
+_Atomic(_Atomic uint64_t *) live_map_first[LIVE_MAP_REGIONS];
 
 /* In order of first use; region_number says which region each one is. */
 static struct live_region region_pool[REGION_RECORDS];
@@ -36,6 +37,64 @@ static struct live_region *region_get(uintptr_t address)
     return region;
 }
 
+/* Returns PLANE_BYTES of zeroed memory, aligned so that huge pages fit; NULL on failure. */
+static void *plane_map(void)
+{
+    char *area = raw_map_lazy(PLANE_BYTES);
+    if (area == NULL || (uintptr_t)area % RAW_HUGE_PAGE_BYTES == 0) {
+        return area;
+    }
+    raw_unmap(area, PLANE_BYTES);
+    area = raw_map_lazy(PLANE_BYTES + RAW_HUGE_PAGE_BYTES);
+    if (area == NULL) {
+        return raw_map_lazy(PLANE_BYTES); /* address space is scarce */
+    }
+    size_t before = RAW_HUGE_PAGE_BYTES - (uintptr_t)area % RAW_HUGE_PAGE_BYTES;
+    if (before != 0) {
+        raw_unmap(area, before);
+    }
+    if (before != RAW_HUGE_PAGE_BYTES) {
+        raw_unmap(area + before + PLANE_BYTES, RAW_HUGE_PAGE_BYTES - before);
+    }
+    return area + before;
+}
+
+/* Whether nearly all of a huge page's worth of a plane is in memory: of its end, or of its
+ * beginning. */
+static bool plane_is_dense(uintptr_t number, unsigned plane, bool at_end)
+{
+    unsigned char residency[RAW_HUGE_PAGE_BYTES / PAGE_BYTES];
+    struct live_region *region =
+        number >= LIVE_MAP_REGIONS
+            ? NULL
+            : atomic_load_explicit(&live_map_region[number], memory_order_acquire);
+    _Atomic uint64_t *slots =
+        region == NULL ? NULL
+                       : atomic_load_explicit(&region->plane[plane], memory_order_acquire);
+    size_t offset = at_end ? PLANE_BYTES - RAW_HUGE_PAGE_BYTES : 0;
+    if (slots == NULL
+        || raw_syscall3(SYS_mincore, (long)slots + (long)offset, (long)RAW_HUGE_PAGE_BYTES,
+                        (long)residency)
+               != 0) {
+        return false;
+    }
+    size_t resident = 0;
+    for (size_t page = 0; page < sizeof residency; page++) {
+        resident += residency[page] & 1;
+    }
+    return resident >= sizeof residency / 8 * 7;
+}
+
+/* A heap that fills the space next to this region goes on here, most likely: then huge pages
+ * save nearly all page faults, and cost no memory that small ones would not. */
+static void plane_expect_growth(void *slots, uintptr_t address, unsigned plane)
+{
+    uintptr_t number = address >> LIVE_MAP_REGION_SHIFT;
+    if (plane_is_dense(number - 1, plane, true) || plane_is_dense(number + 1, plane, false)) {
+        raw_syscall3(SYS_madvise, (long)slots, (long)PLANE_BYTES, MADV_HUGEPAGE);
+    }
+}
+
 _Atomic uint64_t *live_map_plane_new(uintptr_t address, unsigned plane)
 {
     struct live_region *region = region_get(address);
@@ -46,27 +105,81 @@ _Atomic uint64_t *live_map_plane_new(uintptr_t address, unsigned plane)
     if (slots != NULL) {
         return slots;
     }
-    _Atomic uint64_t *fresh = raw_map_lazy(PLANE_BYTES);
+    _Atomic uint64_t *fresh = plane_map();
     if (fresh == NULL) {
         return NULL;
     }
     if (!atomic_compare_exchange_strong_explicit(&region->plane[plane], &slots, fresh,
                                                  memory_order_acq_rel, memory_order_acquire)) {
-        raw_syscall3(SYS_munmap, (long)fresh, (long)PLANE_BYTES, 0);
+        raw_unmap(fresh, PLANE_BYTES);
         return slots;
     }
+    plane_expect_growth(fresh, address, plane);
+    if (plane == 0) {
+        atomic_store_explicit(&live_map_first[address >> LIVE_MAP_REGION_SHIFT], fresh,
+                              memory_order_release);
+    }
     return fresh;
+}
+
+bool live_map_put_beyond(uintptr_t address, uint64_t record, bool is_shared)
+{
+    struct live_region *region = live_map_region_of(address);
+    for (unsigned plane = 0; plane < LIVE_MAP_PLANES; plane++) {
+        _Atomic uint64_t *slots =
+            region == NULL ? NULL
+                           : atomic_load_explicit(&region->plane[plane], memory_order_acquire);
+        if (slots == NULL) {
+            slots = live_map_plane_new(address, plane);
+            if (slots == NULL) {
+                return false;
+            }
+            region = live_map_region_of(address);
+        }
+        _Atomic uint64_t *slot = &slots[live_map_slot_index(address)];
+        if (!is_shared) {
+            __asm__ volatile("orq $0, %0" : "+m"(*slot)); /* as in live_map_put() */
+        }
+        uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed);
+        if (live_record_is_live(seen) && live_record_key(seen) != live_record_key(record)) {
+            continue;
+        }
+        if (!is_shared) {
+            atomic_store_explicit(slot, record, memory_order_relaxed);
+            return true;
+        }
+        if (atomic_compare_exchange_strong_explicit(slot, &seen, record, memory_order_relaxed,
+                                                    memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+_Atomic uint64_t *live_map_find_beyond(uintptr_t address, uint64_t key)
+{
+    struct live_region *region = live_map_region_of(address);
+    size_t index = live_map_slot_index(address);
+    for (unsigned plane = 1; region != NULL && plane < LIVE_MAP_PLANES; plane++) {
+        _Atomic uint64_t *slots = atomic_load_explicit(&region->plane[plane], memory_order_acquire);
+        if (slots == NULL) {
+            return NULL;
+        }
+        if (live_record_key(atomic_load_explicit(&slots[index], memory_order_relaxed)) == key) {
+            return &slots[index];
+        }
+    }
+    return NULL;
 }
 
 _Atomic uint64_t *live_map_extension(uintptr_t address)
 {
     uintptr_t next = address + (1u << LIVE_MAP_WINDOW_SHIFT);
-    struct live_region *region = live_map_region_of(next);
-    _Atomic uint64_t *slots =
-        region == NULL ? NULL : atomic_load_explicit(&region->plane[0], memory_order_acquire);
-    if (slots == NULL) {
-        slots = live_map_plane_new(next, 0);
+    _Atomic uint64_t *slot = live_map_slot(next);
+    if (slot != NULL) {
+        return slot;
     }
+    _Atomic uint64_t *slots = live_map_plane_new(next, 0);
     return slots == NULL ? NULL : &slots[live_map_slot_index(next)];
 }
 
@@ -188,14 +301,12 @@ static void window_visit(struct visit *visit, uintptr_t window_address,
 /* Slots that are looked at together: a cache line. */
 #define GROUP_SLOTS 8u
 
-/* Whether any of a line's slots is live, that is present and not freed: most lines of a heap
- * that was large once are not. */
+/* Whether any of a line's slots is live: most lines of a heap that was large once are not. */
 static bool group_has_live(const _Atomic uint64_t *slots)
 {
     uint64_t live = 0;
     for (size_t i = 0; i < GROUP_SLOTS; i++) {
-        uint64_t record = atomic_load_explicit(&slots[i], memory_order_relaxed);
-        live |= record & ~(record << 1);
+        live |= atomic_load_explicit(&slots[i], memory_order_relaxed);
     }
     return (live & LIVE_RECORD_PRESENT) != 0;
 }

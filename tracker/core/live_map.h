@@ -11,7 +11,8 @@
  *            +-------------+-----------------+------+---+
  *            | region      | window = slot   | tag  | 0 |
  *            +-------------+-----------------+------+---+
- *   region -> plane[0..8) -> slot[2^20], 8 MiB each, mapped when first needed
+ *   region -> plane[0..8) -> slot[2^20], 8 MiB each, mapped when first needed; plane 0, where
+ *   nearly all records are, has a table of its own
  *
  *   record   63      62     61 59 58    57 56     36 35   20 19    0
  *            +-------+------+-----+-------+---------+-------+-------+
@@ -19,10 +20,13 @@
  *            +-------+------+-----+-------+---------+-------+-------+
  *   size 0xffff: the size stands in the next window's slot of plane 0 (that window lies
  *   inside the block), as a plain number with bits 63 and 62 clear.
- *   freed: a tombstone, which tells a double free from an invalid one; its slot is free.
+ *   present: a live block. freed: a tombstone, which tells a double free from an invalid
+ *   one; its slot is free. Never both.
  *
  * Context: async-signal-safe, inside the tracked program.
- * Memory:  private mappings without reservation; 1/8 of the touched heap, per plane.
+ * Memory:  private mappings without reservation; 1/8 of the touched heap, per plane. In huge
+ *          pages where the heap grows without gaps: a fault for each 16 MiB of heap, not for
+ *          each 32 KiB.
  * Threads: a live record is written only by the thread that has the block in hand (the
  *          allocator gave it out, or free was called with it). Slots are contended only
  *          when two threads put two blocks of one window: inserted by compare-and-swap
@@ -68,6 +72,9 @@ struct live_region {
 /* Indexed by address >> LIVE_MAP_REGION_SHIFT. Regions are only ever added. */
 extern _Atomic(struct live_region *) live_map_region[LIVE_MAP_REGIONS];
 
+/* The slots of each region's plane 0, as there: one load less for most events. */
+extern _Atomic(_Atomic uint64_t *) live_map_first[LIVE_MAP_REGIONS];
+
 /* Makes the slots of the plane that covers this address; NULL when memory is refused. */
 _Atomic uint64_t *live_map_plane_new(uintptr_t address, unsigned plane);
 
@@ -93,22 +100,83 @@ static inline uint64_t live_record_key(uint64_t record)
 
 static inline uint64_t live_map_key(uintptr_t address, bool is_freed)
 {
-    return (LIVE_RECORD_PRESENT >> LIVE_RECORD_TAG_SHIFT)
-           | (is_freed ? LIVE_RECORD_FREED >> LIVE_RECORD_TAG_SHIFT : 0) | ((address >> 3) & 7);
+    return (is_freed ? LIVE_RECORD_FREED : LIVE_RECORD_PRESENT) >> LIVE_RECORD_TAG_SHIFT
+           | ((address >> 3) & 7);
+}
+
+/* The tombstone of a live block. */
+static inline uint64_t live_record_freed(uint64_t record)
+{
+    return record ^ (LIVE_RECORD_PRESENT | LIVE_RECORD_FREED);
 }
 
 static inline bool live_record_is_live(uint64_t record)
 {
-    return record >> 62 == 2;
+    return (record & LIVE_RECORD_PRESENT) != 0;
+}
+
+/* The slot of the address in plane 0; NULL where nothing was ever put near it. */
+static inline _Atomic uint64_t *live_map_slot(uintptr_t address)
+{
+    uintptr_t region = address >> LIVE_MAP_REGION_SHIFT;
+    if (__builtin_expect(region >= LIVE_MAP_REGIONS, 0)) {
+        return NULL;
+    }
+    _Atomic uint64_t *slots = atomic_load_explicit(&live_map_first[region], memory_order_acquire);
+    return __builtin_expect(slots == NULL, 0) ? NULL : &slots[live_map_slot_index(address)];
 }
 
 /* The slot in the window after `address`'s, plane 0: where large sizes stand. */
 _Atomic uint64_t *live_map_extension(uintptr_t address);
 
+/* `size` is what stands in the record: below LIVE_RECORD_SIZE_EXTENDED, or that. */
+static inline uint64_t live_record_make(uintptr_t address, uint64_t size, uint32_t stack,
+                                        uint32_t birth_tick, uint32_t family)
+{
+    return LIVE_RECORD_PRESENT | (uint64_t)((address >> 3) & 7) << LIVE_RECORD_TAG_SHIFT
+           | (uint64_t)family << LIVE_RECORD_FAMILY_SHIFT
+           | (uint64_t)birth_tick << LIVE_RECORD_BIRTH_SHIFT | size << LIVE_RECORD_SIZE_SHIFT
+           | stack;
+}
+
+/* live_map_put() where plane 0 is missing or its slot has another block. */
+bool live_map_put_beyond(uintptr_t address, uint64_t record, bool is_shared);
+
 /*
- * Puts a block. is_shared: the process has (had) a second thread. Returns false when the
+ * Puts a record. is_shared: the process has (had) a second thread. Returns false when the
  * shadow could not be mapped (the block stays unknown: a dropped event).
  */
+static inline bool live_map_put(uintptr_t address, uint64_t record, bool is_shared)
+{
+    _Atomic uint64_t *slot = live_map_slot(address);
+    if (__builtin_expect(slot == NULL, 0)) {
+        return live_map_put_beyond(address, record, is_shared);
+    }
+    if (!is_shared) {
+        /* A write that changes nothing: reading a page of the shadow first and writing to it
+         * afterwards would be two page faults. */
+        __asm__ volatile("orq $0, %0" : "+m"(*slot));
+    }
+    uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed);
+    /* A live record of this very address: its block was released by a way that we do not
+     * see. The new one takes its place. */
+    if (__builtin_expect(live_record_is_live(seen), 0)
+        && live_record_key(seen) != live_record_key(record)) {
+        return live_map_put_beyond(address, record, is_shared);
+    }
+    if (!is_shared) {
+        atomic_store_explicit(slot, record, memory_order_relaxed);
+        return true;
+    }
+    /* Relaxed: the block's address reaches another thread only through the program's own
+     * synchronisation. */
+    return __builtin_expect(atomic_compare_exchange_strong_explicit(
+                                slot, &seen, record, memory_order_relaxed, memory_order_relaxed),
+                            1)
+           || live_map_put_beyond(address, record, is_shared);
+}
+
+/* Puts a block whose size may be any: see live_map_put(). */
 static inline bool live_map_insert(uintptr_t address, const struct live_block *block, bool is_shared)
 {
     uint64_t size = block->size_bytes;
@@ -120,73 +188,34 @@ static inline bool live_map_insert(uintptr_t address, const struct live_block *b
         atomic_store_explicit(extension, size, memory_order_relaxed);
         size = LIVE_RECORD_SIZE_EXTENDED;
     }
-    uint64_t record = LIVE_RECORD_PRESENT | (uint64_t)((address >> 3) & 7) << LIVE_RECORD_TAG_SHIFT
-                      | (uint64_t)block->family << LIVE_RECORD_FAMILY_SHIFT
-                      | (uint64_t)block->birth_tick << LIVE_RECORD_BIRTH_SHIFT
-                      | size << LIVE_RECORD_SIZE_SHIFT | block->stack;
-    struct live_region *region = live_map_region_of(address);
-    for (unsigned plane = 0; plane < LIVE_MAP_PLANES; plane++) {
-        _Atomic uint64_t *slots =
-            region == NULL ? NULL
-                           : atomic_load_explicit(&region->plane[plane], memory_order_acquire);
-        if (__builtin_expect(slots == NULL, 0)) {
-            slots = live_map_plane_new(address, plane);
-            if (slots == NULL) {
-                return false;
-            }
-            region = live_map_region_of(address);
-        }
-        _Atomic uint64_t *slot = &slots[live_map_slot_index(address)];
-        if (!is_shared) {
-            /* A write that changes nothing: reading a page of the shadow first and writing to it
-             * afterwards would be two page faults. */
-            __asm__ volatile("orq $0, %0" : "+m"(*slot));
-        }
-        uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed);
-        if (__builtin_expect(live_record_is_live(seen), 0)) {
-            /* A record of this very address: its block was released by a way that we do
-             * not see. The new one takes its place. */
-            if (live_record_key(seen) != live_record_key(record)) {
-                continue;
-            }
-        }
-        if (!is_shared) {
-            atomic_store_explicit(slot, record, memory_order_relaxed);
-            return true;
-        }
-        /* Relaxed: the block's address reaches another thread only through the
-         * program's own synchronisation. */
-        if (atomic_compare_exchange_strong_explicit(slot, &seen, record, memory_order_relaxed,
-                                                    memory_order_relaxed)) {
-            return true;
-        }
-    }
-    return false;
+    return live_map_put(
+        address, live_record_make(address, size, block->stack, block->birth_tick, block->family),
+        is_shared);
 }
+
+/* live_map_find() in the planes above the first. */
+_Atomic uint64_t *live_map_find_beyond(uintptr_t address, uint64_t key);
 
 /* Returns the slot of the live (or, is_freed, released) block at this very address, or
  * NULL; its record, or 0, goes to *record. */
 static inline _Atomic uint64_t *live_map_find(uintptr_t address, bool is_freed, uint64_t *record)
 {
-    struct live_region *region = live_map_region_of(address);
+    uint64_t key = live_map_key(address, is_freed);
+    _Atomic uint64_t *slot = live_map_slot(address);
     *record = 0;
-    if (region == NULL) {
+    if (slot == NULL) {
         return NULL;
     }
-    uint64_t key = live_map_key(address, is_freed);
-    size_t index = live_map_slot_index(address);
-    for (unsigned plane = 0; plane < LIVE_MAP_PLANES; plane++) {
-        _Atomic uint64_t *slots = atomic_load_explicit(&region->plane[plane], memory_order_acquire);
-        if (slots == NULL) {
-            return NULL;
-        }
-        uint64_t seen = atomic_load_explicit(&slots[index], memory_order_relaxed);
-        if (__builtin_expect(live_record_key(seen) == key, 1)) {
-            *record = seen;
-            return &slots[index];
-        }
+    uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed);
+    if (__builtin_expect(live_record_key(seen) == key, 1)) {
+        *record = seen;
+        return slot;
     }
-    return NULL;
+    slot = live_map_find_beyond(address, key);
+    if (slot != NULL) {
+        *record = atomic_load_explicit(slot, memory_order_relaxed);
+    }
+    return slot;
 }
 
 static inline void live_record_unpack(uintptr_t address, uint64_t record, struct live_block *block)
@@ -213,7 +242,7 @@ static inline bool live_map_remove(uintptr_t address, struct live_block *block)
         return false;
     }
     live_record_unpack(address, record, block);
-    atomic_store_explicit(slot, record | LIVE_RECORD_FREED, memory_order_relaxed);
+    atomic_store_explicit(slot, live_record_freed(record), memory_order_relaxed);
     return true;
 }
 

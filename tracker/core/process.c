@@ -343,7 +343,6 @@ static void process_publish(struct arena_process *process, uint64_t offset)
     struct arena_header *header = process_cold.arena.header;
     process_cold.process = process;
     process_hot.process = process;
-    process_hot.clock_ticks = &header->clock_ticks;
     process_hot.is_own_clock = process_cold.arena.back != NULL;
     process_hot.sample_bytes = header->config.sample_bytes;
     process_hot.is_tracking = 1;
@@ -484,7 +483,6 @@ bool process_forked(void)
     __builtin_memcpy(process->allocator, parent->allocator, sizeof process->allocator);
     process_cold.process = process;
     process_hot.process = process;
-    process_hot.clock_ticks = &process_cold.arena.header->clock_ticks;
     process_hot.is_own_clock = process_cold.arena.back != NULL;
 
     struct inheritance inheritance = {.table = thread_table_new(process)};
@@ -568,6 +566,20 @@ void process_exiting(int status)
     process->exit_status = status & 0xff;
     atomic_store_explicit(&process->own_bytes, live_map_resident_bytes(), memory_order_relaxed);
     atomic_store_explicit(&process->exited, 1, memory_order_release);
+}
+
+void process_set_shared(void)
+{
+    struct arena_process *process = process_hot.process;
+    if (atomic_load_explicit(&process_hot.is_shared, memory_order_relaxed) != 0) {
+        return;
+    }
+    if (process != NULL) {
+        totals_note_present(process); /* threads do not look back for it */
+        atomic_store_explicit(&process->is_multi_threaded, 1, memory_order_relaxed);
+    }
+    /* Relaxed: a thread that is created later sees it by the creation's ordering. */
+    atomic_store_explicit(&process_hot.is_shared, 1, memory_order_relaxed);
 }
 
 void process_drop_event(void)

@@ -21,7 +21,6 @@ struct process_hot {
     uint32_t is_tracking; /* 0: not started, not tracked, or freshly forked */
     _Atomic uint32_t is_shared; /* has (had) a second thread; only ever set */
     struct arena_process *process;
-    const _Atomic uint32_t *clock_ticks;
     uint64_t sample_bytes; /* 0: every allocation */
     /* Births of this process run ahead of the clock by one tick for each mark, so that
      * blocks of before and after a mark differ. */
@@ -81,16 +80,7 @@ void process_answer_allocator(void);
 void process_exiting(int status);
 
 /* From now on totals are shared between threads. */
-static inline void process_set_shared(void)
-{
-    /* Relaxed: a thread that is created later sees it by the creation's ordering. */
-    if (atomic_load_explicit(&process_hot.is_shared, memory_order_relaxed) == 0) {
-        atomic_store_explicit(&process_hot.is_shared, 1, memory_order_relaxed);
-        if (process_hot.process != NULL) {
-            atomic_store_explicit(&process_hot.process->is_multi_threaded, 1, memory_order_relaxed);
-        }
-    }
-}
+void process_set_shared(void);
 
 /* Tells the recorder that there is something to look at. */
 void process_wake_recorder(void);

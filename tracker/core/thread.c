@@ -159,12 +159,12 @@ static struct thread *record_acquire(void)
     thread->table->tid = (int32_t)thread->tid;
     thread->last_allocated = 0;
     thread->releasing = 0;
-    thread->outer.is_open = 0;
+    thread->process = process_cold.process;
+    thread->gate = THREAD_REGULAR | (process_hot.sample_bytes != 0 ? THREAD_SAMPLED : 0);
     atomic_store_explicit(&thread->table->state, ARENA_THREAD_IN_USE, memory_order_relaxed);
     atomic_fetch_add_explicit(&thread_running_count, 1, memory_order_relaxed);
     thread->pauses = 0;
     thread->is_named = 0;
-    thread->is_unusual = process_hot.sample_bytes != 0;
     if (process_hot.sample_bytes != 0) {
         sampler_start(thread);
     }
@@ -173,7 +173,7 @@ static struct thread *record_acquire(void)
 
 static void record_release(struct thread *thread)
 {
-    thread->is_transient = 0;
+    thread->gate = 0;
     totals_publish(thread);
     atomic_fetch_sub_explicit(&thread_running_count, 1, memory_order_relaxed);
     if (!thread->is_named) {
@@ -239,7 +239,7 @@ static struct thread *enter(void)
         process_set_shared();
     }
     if (thread_has_ended) {
-        thread->is_transient = 1;
+        thread->gate |= THREAD_TRANSIENT;
         thread_borrowed = thread;
         thread_borrowed_depth = 1;
         return thread;
@@ -289,6 +289,9 @@ void thread_forked(void)
             if (thread->sites[chunk] != NULL) { /* reading leaves the page shared */
                 thread->sites[chunk] = NULL;
             }
+            if (thread->lifetimes[chunk] != NULL) {
+                thread->lifetimes[chunk] = NULL;
+            }
         }
         if (thread != thread_self) {
             free_list_push(thread);
@@ -301,6 +304,7 @@ void thread_forked(void)
             thread_self = NULL;
             return;
         }
+        self->process = process_cold.process;
         self->tid = (uint32_t)raw_tid();
         self->table->tid = (int32_t)self->tid;
         self->batch_bytes = 0;
@@ -343,4 +347,19 @@ struct arena_site *thread_site_new(struct thread *thread, uint32_t stack)
     }
     thread->sites[chunk] = sites;
     return &sites[stack % ARENA_SITES_PER_CHUNK];
+}
+
+struct arena_lifetimes *thread_lifetimes(struct thread *thread, uint32_t stack)
+{
+    uint32_t number = stack / ARENA_SITES_PER_CHUNK;
+    struct arena_lifetimes *chunk = thread->lifetimes[number];
+    if (__builtin_expect(chunk == NULL, 0)) {
+        chunk = arena_chunk_get(&process_cold.arena, thread->table->lifetime_chunk, number,
+                                ARENA_SITES_PER_CHUNK * sizeof(struct arena_lifetimes));
+        if (chunk == NULL) {
+            return NULL;
+        }
+        thread->lifetimes[number] = chunk;
+    }
+    return &chunk[stack % ARENA_SITES_PER_CHUNK];
 }

@@ -14,40 +14,52 @@
 #include "core/capture.h"
 #include "core/process.h"
 
+/*
+ * What stands in a thread's gate. An event of a thread whose gate is THREAD_REGULAR alone
+ * takes the shortest way: one comparison for all that could be out of the ordinary.
+ */
+#define THREAD_REGULAR 1u    /* set in every record in use */
+#define THREAD_PAUSED 2u     /* memtrack_pause() */
+#define THREAD_SAMPLED 4u    /* the run samples */
+#define THREAD_TRANSIENT 8u  /* give the record back after this event */
+#define THREAD_OUTER 16u     /* `outer` is open */
+#define THREAD_RELEASING 32u /* `releasing` is set */
+
 /* An allocation entry point that is implemented by calling another one (operator new ->
- * malloc): the inner hook records with the outer's origin and family. */
+ * malloc): the inner hook records with the outer's origin and family. Valid while
+ * THREAD_OUTER is set. */
 struct thread_outer {
     struct capture_origin origin;
     uint32_t family;
-    uint32_t is_open;
     uintptr_t recorded; /* the block that the inner hook recorded on the outer's behalf */
 };
 
 struct thread {
     /* Hot: one cache line. */
+    uint32_t gate; /* THREAD_REGULAR and others */
+    uint32_t pauses; /* nesting of memtrack_pause() */
     struct capture_thread *capture;
-    uintptr_t last_allocated; /* 0 once the thread has released it */
-    uintptr_t releasing;      /* operator delete has recorded the release of this block */
+    struct arena_process *process; /* as in process_hot, which a fork wipes at once: a handler
+                                    * that forks in the middle of an event does no harm */
+    uintptr_t last_allocated;      /* 0 once the thread has released it */
     int64_t unpublished_bytes;
     int64_t unpublished_blocks;
     int64_t batch_bytes; /* publish when |unpublished_bytes| exceeds it */
+
     int64_t sample_countdown;
-    uint32_t is_transient; /* give the record back after this event */
-    uint32_t is_unusual;   /* paused, or the run samples: one test on the event path */
-
     uint64_t sample_random;
-    uint32_t pauses; /* nesting of memtrack_pause() */
-    uint32_t is_named; /* by memtrack_name_thread() */
-
+    uintptr_t releasing; /* operator delete has recorded the release of this block */
     struct thread_outer outer;
+    uint32_t is_named; /* by memtrack_name_thread() */
     struct arena_thread *table;
     struct thread *next_free;
     uint32_t index;
     uint32_t tid;
     int32_t cpu_timer; /* the kernel's id + 1; 0: none */
 
-    /* Site chunks of `table` as pointers; NULL until first used. */
+    /* Chunks of `table` as pointers; NULL until first used. */
     struct arena_site *sites[ARENA_SITE_CHUNKS];
+    struct arena_lifetimes *lifetimes[ARENA_SITE_CHUNKS];
 };
 
 /* The calling thread's record; NULL before its first event and after its end. */
@@ -59,6 +71,13 @@ extern _Atomic uint32_t thread_running_count;
 /* The slow ways in: start-up, fork, a thread's first event, events after its end. */
 struct thread *thread_enter_slow(void);
 void thread_leave_slow(struct thread *thread);
+
+/* Whether the record may be used as it is, for an event without further questions. */
+static inline bool thread_is_regular(const struct thread *thread)
+{
+    _Static_assert(THREAD_REGULAR == 1, "what is_tracking is");
+    return __builtin_expect(thread != NULL && thread->gate == process_hot.is_tracking, 1);
+}
 
 /* Returns the thread's record, or NULL when this event is not to be recorded. */
 static inline struct thread *thread_enter(void)
@@ -72,7 +91,7 @@ static inline struct thread *thread_enter(void)
 
 static inline void thread_leave(struct thread *thread)
 {
-    if (__builtin_expect(thread->is_transient, 0)) {
+    if (__builtin_expect((thread->gate & THREAD_TRANSIENT) != 0, 0)) {
         thread_leave_slow(thread);
     }
 }
@@ -102,6 +121,9 @@ static inline struct arena_site *thread_site(struct thread *thread, uint32_t sta
     }
     return &chunk[stack % ARENA_SITES_PER_CHUNK];
 }
+
+/* Lifetimes of a stack in this thread; NULL when the arena is full. */
+struct arena_lifetimes *thread_lifetimes(struct thread *thread, uint32_t stack);
 
 /* Makes an arena table of this process and links it in; NULL when the arena is full. */
 struct arena_thread *thread_table_new(struct arena_process *process);

@@ -1,36 +1,7 @@
 #include "core/totals.h"
 
-void totals_note_extreme(struct arena_process *process, int64_t before, int64_t after,
-                         int64_t blocks)
-{
-    uint32_t tick = totals_tick();
-    struct arena_window *window = &process->windows[tick % ARENA_WINDOWS];
-    bool is_new = atomic_load_explicit(&window->tick, memory_order_relaxed) != tick;
-    if (is_new) {
-        window->max_bytes = before;
-        window->min_bytes = before;
-        atomic_store_explicit(&window->tick, tick, memory_order_release);
-    }
-    if (after > window->max_bytes) {
-        window->max_bytes = after;
-        if (after > atomic_load_explicit(&process_hot.mark_peak_bytes, memory_order_relaxed)) {
-            atomic_store_explicit(&process_hot.mark_peak_bytes, after, memory_order_relaxed);
-        }
-        if (after > atomic_load_explicit(&process->peak_bytes, memory_order_relaxed)) {
-            totals_peak_reached(process, after, blocks);
-        }
-    } else if (after < window->min_bytes) {
-        window->min_bytes = after;
-    }
-    process->window_tick = tick;
-    process->window_low = window->min_bytes;
-    process->window_high = window->max_bytes;
-    if (is_new) {
-        process_answer_allocator();
-    }
-}
-
-void totals_peak_reached(struct arena_process *process, int64_t bytes, int64_t blocks)
+static void peak_reached(struct arena_process *process, int64_t bytes, int64_t blocks,
+                         uint32_t tick)
 {
     if (atomic_load_explicit(&process_hot.is_shared, memory_order_relaxed) != 0) {
         int64_t peak = atomic_load_explicit(&process->peak_bytes, memory_order_relaxed);
@@ -49,7 +20,63 @@ void totals_peak_reached(struct arena_process *process, int64_t bytes, int64_t b
             memory_order_relaxed);
     }
     atomic_store_explicit(&process->peak_blocks, blocks, memory_order_relaxed);
-    atomic_store_explicit(&process->peak_tick, totals_tick(), memory_order_relaxed);
+    atomic_store_explicit(&process->peak_tick, tick, memory_order_relaxed);
+}
+
+/* Begins the extremes of a tick. What the total rose to since it was noted last belongs to
+ * the tick before too. */
+static void window_begin(struct arena_process *process, struct arena_window *window, uint32_t tick,
+                         int64_t bytes)
+{
+    struct arena_window *before = &process->windows[process->window_tick % ARENA_WINDOWS];
+    if (atomic_load_explicit(&before->tick, memory_order_relaxed) == process->window_tick
+        && bytes > before->max_bytes) {
+        before->max_bytes = bytes;
+    }
+    window->max_bytes = bytes;
+    window->min_bytes = bytes;
+    atomic_store_explicit(&window->tick, tick, memory_order_release);
+}
+
+void totals_note(struct arena_process *process, int64_t bytes, int64_t blocks)
+{
+    uint32_t tick = totals_tick();
+    struct arena_window *window = &process->windows[tick % ARENA_WINDOWS];
+    bool is_new = atomic_load_explicit(&window->tick, memory_order_relaxed) != tick;
+    if (is_new) {
+        window_begin(process, window, tick, bytes);
+    } else if (bytes > window->max_bytes) {
+        window->max_bytes = bytes;
+    } else if (bytes < window->min_bytes) {
+        window->min_bytes = bytes;
+    }
+    if (bytes > atomic_load_explicit(&process_hot.mark_peak_bytes, memory_order_relaxed)) {
+        atomic_store_explicit(&process_hot.mark_peak_bytes, bytes, memory_order_relaxed);
+    }
+    if (bytes > atomic_load_explicit(&process->peak_bytes, memory_order_relaxed)) {
+        /* The first event of a tick notes what the last one of an earlier tick left. */
+        peak_reached(process, bytes, blocks, is_new ? process->window_tick : tick);
+    }
+    process->window_tick = tick;
+    process->window_low = window->min_bytes;
+    process->window_high = window->max_bytes;
+    if (is_new) {
+        process_answer_allocator();
+    }
+}
+
+void totals_note_present(struct arena_process *process)
+{
+    totals_note(process, atomic_load_explicit(&process->shared_live_bytes, memory_order_relaxed),
+                atomic_load_explicit(&process->shared_live_blocks, memory_order_relaxed));
+}
+
+/* Of a process with one thread, or of a thread with nothing to publish. */
+static void publish_nothing(struct arena_process *process)
+{
+    if (process_hot.is_tracking != 0 && !totals_are_shared()) {
+        totals_note_present(process);
+    }
 }
 
 void totals_publish(struct thread *thread)
@@ -60,14 +87,15 @@ void totals_publish(struct thread *thread)
     thread->unpublished_bytes = 0;
     thread->unpublished_blocks = 0;
     if (process_hot.is_tracking == 0 || (bytes == 0 && blocks == 0)) {
+        publish_nothing(process);
         return;
     }
     int64_t before =
         atomic_fetch_add_explicit(&process->shared_live_bytes, bytes, memory_order_relaxed);
     int64_t count =
-        atomic_fetch_add_explicit(&process->shared_live_blocks, blocks, memory_order_relaxed)
-        + blocks;
-    totals_note_extreme(process, before, before + bytes, count);
+        atomic_fetch_add_explicit(&process->shared_live_blocks, blocks, memory_order_relaxed);
+    totals_note(process, before, count);
+    totals_note(process, before + bytes, count + blocks);
     uint32_t threads = atomic_load_explicit(&thread_running_count, memory_order_relaxed);
     int64_t batch = atomic_load_explicit(&process->peak_bytes, memory_order_relaxed)
                     / (1024 * (int64_t)(threads == 0 ? 1 : threads));
@@ -78,8 +106,5 @@ void totals_begin(struct arena_process *process, int64_t bytes, int64_t blocks)
 {
     atomic_store_explicit(&process->shared_live_bytes, bytes, memory_order_relaxed);
     atomic_store_explicit(&process->shared_live_blocks, blocks, memory_order_relaxed);
-    totals_note_extreme(process, bytes, bytes, blocks);
-    if (bytes > 0) {
-        totals_peak_reached(process, bytes, blocks);
-    }
+    totals_note(process, bytes, blocks);
 }

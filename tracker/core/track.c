@@ -2,43 +2,36 @@
 
 #include "arena/clock.h"
 
-void track_lifetime(struct thread *thread, uint32_t stack, uint32_t birth_tick, uint32_t now)
+/* In ticks of the first length, whatever the present one is; 0 below one. */
+static uint64_t lifetime_ticks(uint32_t birth_tick, uint32_t now)
 {
+    if (now <= CLOCK_FIRST_TICKS) {
+        return now > birth_tick ? now - birth_tick : 0;
+    }
     uint32_t tick_ns = process_cold.arena.header->tick_ns;
     uint64_t birth_ns = clock_ticks_to_ns(birth_tick, tick_ns);
     uint64_t now_ns = clock_ticks_to_ns(now, tick_ns);
-    if (now_ns <= birth_ns || tick_ns == 0) {
+    return now_ns <= birth_ns || tick_ns == 0 ? 0 : (now_ns - birth_ns) / tick_ns;
+}
+
+void track_lifetime(struct thread *thread, uint32_t stack, uint32_t birth_tick, uint32_t now)
+{
+    uint64_t ticks = lifetime_ticks(birth_tick, now);
+    if (ticks == 0) {
         return;
     }
-    /* In ticks of the first length, whatever the present one is. */
-    uint64_t ticks = (now_ns - birth_ns) / tick_ns;
-    struct arena_lifetimes *chunk =
-        arena_chunk_get(&process_cold.arena, thread->table->lifetime_chunk,
-                        stack / ARENA_SITES_PER_CHUNK,
-                        ARENA_SITES_PER_CHUNK * sizeof(struct arena_lifetimes));
-    if (chunk == NULL) {
+    struct arena_lifetimes *lifetimes = thread_lifetimes(thread, stack);
+    if (lifetimes == NULL) {
         return; /* counted as a lifetime below a tick */
     }
     unsigned bucket = 63u - (unsigned)__builtin_clzll(ticks);
     if (bucket >= ARENA_LIFETIME_BUCKETS) {
         bucket = ARENA_LIFETIME_BUCKETS - 1;
     }
-    chunk[stack % ARENA_SITES_PER_CHUNK].bucket[bucket]++;
+    lifetimes->bucket[bucket]++;
 }
 
-bool track_unusual(struct thread *thread, const void *address, size_t size_bytes)
-{
-    if (thread->pauses != 0) {
-        /* Known to the map all the same: its release is no defect. */
-        struct live_block block = {.size_bytes = size_bytes,
-                                   .birth_tick = totals_birth_clock(),
-                                   .family = ARENA_FAMILY_IGNORED};
-        live_map_insert((uintptr_t)address, &block, true);
-        thread->last_allocated = 0;
-        return false;
-    }
-    return process_hot.sample_bytes == 0 || sampler_take(thread, size_bytes);
-}
+/* ---- sampling -------------------------------------------------------------- */
 
 static struct arena_sample_site *sample_site(struct thread *thread, uint32_t stack)
 {
@@ -49,8 +42,8 @@ static struct arena_sample_site *sample_site(struct thread *thread, uint32_t sta
     return chunk == NULL ? NULL : &chunk[stack % ARENA_SITES_PER_CHUNK];
 }
 
-void track_sampled_in(struct thread *thread, struct arena_site *site,
-                      const struct live_block *block)
+/* Adds what the block stands for to what its site and the total are about to count. */
+static struct sampler_weight sampled_in(struct thread *thread, const struct live_block *block)
 {
     struct sampler_weight weight = sampler_weigh(block->size_bytes, process_hot.sample_bytes);
     struct arena_sample_site *sample = sample_site(thread, block->stack);
@@ -59,13 +52,10 @@ void track_sampled_in(struct thread *thread, struct arena_site *site,
         sample->allocated_count_variance += weight.count_variance;
         sample->allocated_bytes_variance += weight.bytes_variance;
     }
-    site->allocations += (uint64_t)weight.blocks;
-    site->allocated_bytes += (uint64_t)weight.bytes;
-    totals_add(thread, weight.bytes, weight.blocks);
+    return weight;
 }
 
-void track_sampled_out(struct thread *thread, struct arena_site *site, bool is_temporary,
-                       const struct live_block *block)
+static struct sampler_weight sampled_out(struct thread *thread, const struct live_block *block)
 {
     struct sampler_weight weight = sampler_weigh(block->size_bytes, process_hot.sample_bytes);
     struct arena_sample_site *sample = sample_site(thread, block->stack);
@@ -74,11 +64,122 @@ void track_sampled_out(struct thread *thread, struct arena_site *site, bool is_t
         sample->freed_count_variance += weight.count_variance;
         sample->freed_bytes_variance += weight.bytes_variance;
     }
+    return weight;
+}
+
+/* ---- blocks in and out ----------------------------------------------------- */
+
+void track_count_in(struct thread *thread, struct arena_site *site, uintptr_t address,
+                    const struct live_block *block)
+{
+    struct arena_process *process = thread->process;
+    bool is_shared = totals_are_shared();
+    totals_open(process, is_shared, false, totals_tick());
+    if (process_hot.sample_bytes == 0) {
+        track_site_in(thread, process, site, address, block->size_bytes);
+        totals_add(thread, process, is_shared, (int64_t)block->size_bytes, 1);
+        return;
+    }
+    struct sampler_weight weight = sampled_in(thread, block);
+    totals_keep_peak(process, site);
+    thread->last_allocated = address;
+    site->allocations += (uint64_t)weight.blocks;
+    site->allocated_bytes += (uint64_t)weight.bytes;
+    totals_add(thread, process, is_shared, weight.bytes, weight.blocks);
+}
+
+void track_block_in(struct thread *thread, uintptr_t address, const struct live_block *block)
+{
+    struct arena_site *site = thread_site(thread, block->stack);
+    if (site == NULL || !live_map_insert(address, block, totals_are_shared())) {
+        process_drop_event();
+        return;
+    }
+    track_count_in(thread, site, address, block);
+}
+
+void track_block_out(struct thread *thread, uintptr_t address, const struct live_block *block)
+{
+    struct arena_process *process = thread->process;
+    struct arena_site *site = thread_site(thread, block->stack);
+    if (site == NULL) {
+        process_drop_event();
+        return;
+    }
+    bool is_shared = totals_are_shared();
+    uint32_t tick = totals_tick();
+    uint32_t now = totals_birth_at(tick);
+    totals_open(process, is_shared, true, tick);
+    if (block->birth_tick != now) {
+        track_lifetime(thread, block->stack, block->birth_tick, now);
+    }
+    if (process_hot.sample_bytes == 0) {
+        track_site_out(thread, process, site, address, block->size_bytes);
+        totals_add(thread, process, is_shared, -(int64_t)block->size_bytes, -1);
+        return;
+    }
+    struct sampler_weight weight = sampled_out(thread, block);
+    totals_keep_peak(process, site);
     site->frees += (uint64_t)weight.blocks;
     site->freed_bytes += (uint64_t)weight.bytes;
-    site->temporaries += is_temporary ? (uint64_t)weight.blocks : 0;
-    totals_add(thread, -weight.bytes, -weight.blocks);
+    if (thread->last_allocated == address) {
+        thread->last_allocated = 0;
+        site->temporaries += (uint64_t)weight.blocks;
+    }
+    totals_add(thread, process, is_shared, -weight.bytes, -weight.blocks);
 }
+
+/* ---- events ---------------------------------------------------------------- */
+
+/* The thread is paused: known to the map all the same, so that its release is no defect. */
+static void paused_in(struct thread *thread, uintptr_t address, size_t size_bytes)
+{
+    struct live_block block = {.size_bytes = size_bytes,
+                               .birth_tick = totals_birth_clock(),
+                               .family = ARENA_FAMILY_IGNORED};
+    live_map_insert(address, &block, true);
+    thread->last_allocated = 0;
+}
+
+void track_allocation(struct thread *thread, const void *address, size_t size_bytes,
+                      uint32_t family, const struct capture_origin *origin)
+{
+    if ((thread->gate & THREAD_PAUSED) != 0) {
+        paused_in(thread, (uintptr_t)address, size_bytes);
+        return;
+    }
+    if ((thread->gate & THREAD_SAMPLED) != 0 && !sampler_take(thread, size_bytes)) {
+        return;
+    }
+    struct live_block block = {.size_bytes = size_bytes,
+                               .stack = capture_stack(thread->capture, origin),
+                               .birth_tick = totals_birth_clock(),
+                               .family = family};
+    track_block_in(thread, (uintptr_t)address, &block);
+}
+
+uint32_t track_release(struct thread *thread, const void *address, uint32_t family,
+                       const struct capture_origin *origin)
+{
+    struct live_block block;
+    if (!live_map_remove((uintptr_t)address, &block)) {
+        if (process_hot.sample_bytes == 0) { /* else most blocks are unknown */
+            track_unknown_release(thread, (uintptr_t)address, family, origin);
+        }
+        return 0;
+    }
+    if (block.family != family) {
+        if (block.family == ARENA_FAMILY_IGNORED) {
+            return block.stack;
+        }
+        track_defect(thread, ARENA_ERROR_MISMATCHED_FREE, (uintptr_t)address, family, &block,
+                     origin);
+    }
+    track_block_out(thread, (uintptr_t)address, &block);
+    return block.stack;
+}
+
+/* ---- defects --------------------------------------------------------------- */
 
 static bool is_same_error(const struct arena_error *error, uint32_t kind, uint32_t release_stack,
                           uint32_t allocation_stack)

@@ -1,8 +1,13 @@
 /*
  * core/track.h - what an event does: the path of every malloc and free.
  *
- *   allocation: stack id -> the site's counters -> the live map -> the total
- *   release:    the live map -> the site's counters -> the total
+ *   allocation: stack id -> the live map -> the total -> the site's counters
+ *   release:    the live map -> the total -> the site's counters
+ *
+ * Each exists twice: track_allocation() and track_release() for any thread in any state, and
+ * track_allocation_regular(), track_release_regular() for a thread_is_regular(), which is
+ * nearly every event. Those are inlined into malloc and free and leave all that is out of
+ * the ordinary to the former.
  *
  * Context: inside the tracked program. No system call, lock or libc function unless a
  *          table has to grow.
@@ -15,121 +20,122 @@
 #include "core/sampler.h"
 #include "core/totals.h"
 
-/* Slow paths, out of line. */
-
-/* The thread is paused, or the run samples. Returns whether to record the block. */
-bool track_unusual(struct thread *thread, const void *address, size_t size_bytes);
 void track_defect(struct thread *thread, uint32_t kind, uintptr_t address, uint32_t released_as,
                   const struct live_block *block, const struct capture_origin *origin);
 void track_unknown_release(struct thread *thread, uintptr_t address, uint32_t released_as,
                            const struct capture_origin *origin);
-void track_sampled_in(struct thread *thread, struct arena_site *site,
-                      const struct live_block *block);
-void track_sampled_out(struct thread *thread, struct arena_site *site, bool is_temporary,
-                       const struct live_block *block);
 void track_lifetime(struct thread *thread, uint32_t stack, uint32_t birth_tick, uint32_t now);
 
 /* Counts a block in: the site's line and the total. */
-static inline void track_count_in(struct thread *thread, struct arena_site *site,
-                                  uintptr_t address, const struct live_block *block)
-{
-    totals_keep_peak(site);
-    thread->last_allocated = address;
-    if (__builtin_expect(process_hot.sample_bytes != 0, 0)) {
-        track_sampled_in(thread, site, block);
-        return;
-    }
-    site->allocations++;
-    site->allocated_bytes += block->size_bytes;
-    totals_add(thread, (int64_t)block->size_bytes, 1);
-}
+void track_count_in(struct thread *thread, struct arena_site *site, uintptr_t address,
+                    const struct live_block *block);
 
 /* Counts a block in and puts it on the map. */
-static inline void track_block_in(struct thread *thread, uintptr_t address,
-                                  const struct live_block *block)
-{
-    struct arena_site *site = thread_site(thread, block->stack);
-    if (__builtin_expect(site == NULL, 0)) {
-        process_drop_event();
-        return;
-    }
-    if (__builtin_expect(!live_map_insert(address, block,
-                                          atomic_load_explicit(&process_hot.is_shared,
-                                                               memory_order_relaxed)
-                                              != 0),
-                         0)) {
-        process_drop_event();
-        return;
-    }
-    track_count_in(thread, site, address, block);
-}
+void track_block_in(struct thread *thread, uintptr_t address, const struct live_block *block);
 
 /* Counts a block out that was just taken off the map. */
-static inline void track_block_out(struct thread *thread, uintptr_t address,
-                                   const struct live_block *block)
-{
-    struct arena_site *site = thread_site(thread, block->stack);
-    if (__builtin_expect(site == NULL, 0)) {
-        process_drop_event();
-        return;
-    }
-    totals_keep_peak(site);
-    bool is_temporary = thread->last_allocated == address;
-    if (is_temporary) {
-        thread->last_allocated = 0;
-    }
-    uint32_t now = totals_birth_clock();
-    if (__builtin_expect(block->birth_tick != now, 0)) {
-        track_lifetime(thread, block->stack, block->birth_tick, now);
-    }
-    if (__builtin_expect(process_hot.sample_bytes != 0, 0)) {
-        track_sampled_out(thread, site, is_temporary, block);
-        return;
-    }
-    site->frees++;
-    site->freed_bytes += block->size_bytes;
-    site->temporaries += is_temporary;
-    totals_add(thread, -(int64_t)block->size_bytes, -1);
-}
+void track_block_out(struct thread *thread, uintptr_t address, const struct live_block *block);
 
 /* After the allocator gave out [address, address + size_bytes). */
-static inline void track_allocation(struct thread *thread, const void *address, size_t size_bytes,
-                                    uint32_t family, const struct capture_origin *origin)
-{
-    if (__builtin_expect(thread->is_unusual, 0)) {
-        if (!track_unusual(thread, address, size_bytes)) {
-            return;
-        }
-    }
-    struct live_block block = {.size_bytes = size_bytes,
-                               .stack = capture_stack(thread->capture, origin),
-                               .birth_tick = totals_birth_clock(),
-                               .family = family};
-    track_block_in(thread, (uintptr_t)address, &block);
-}
+void track_allocation(struct thread *thread, const void *address, size_t size_bytes,
+                      uint32_t family, const struct capture_origin *origin);
 
 /* Before the block goes back to the allocator. Returns the stack that allocated it, 0 when
  * that is not known. */
-static inline uint32_t track_release(struct thread *thread, const void *address, uint32_t family,
-                                 const struct capture_origin *origin)
+uint32_t track_release(struct thread *thread, const void *address, uint32_t family,
+                       const struct capture_origin *origin);
+
+/* ---- a regular thread ------------------------------------------------------ */
+
+static inline void track_site_in(struct thread *thread, struct arena_process *process,
+                                 struct arena_site *site, uintptr_t address, uint64_t size_bytes)
 {
-    struct live_block block;
-    if (__builtin_expect(!live_map_remove((uintptr_t)address, &block), 0)) {
-        if (process_hot.sample_bytes != 0) {
-            return 0; /* most blocks are unknown */
-        }
-        track_unknown_release(thread, (uintptr_t)address, family, origin);
-        return 0;
+    totals_keep_peak(process, site);
+    thread->last_allocated = address;
+    site->allocations++;
+    site->allocated_bytes += size_bytes;
+}
+
+static inline void track_site_out(struct thread *thread, struct arena_process *process,
+                                  struct arena_site *site, uintptr_t address, uint64_t size_bytes)
+{
+    totals_keep_peak(process, site);
+    site->frees++;
+    site->freed_bytes += size_bytes;
+    if (thread->last_allocated == address) {
+        thread->last_allocated = 0;
+        site->temporaries++;
     }
-    if (__builtin_expect(block.family != family, 0)) {
-        if (block.family == ARENA_FAMILY_IGNORED) {
-            return block.stack;
-        }
-        track_defect(thread, ARENA_ERROR_MISMATCHED_FREE, (uintptr_t)address, family, &block,
-                     origin);
+}
+
+/* A block of MALLOC's family, as track_allocation(). */
+static inline __attribute__((always_inline)) void
+track_allocation_regular(struct thread *thread, const void *block, size_t size_bytes,
+                         const struct capture_origin *origin)
+{
+    uintptr_t address = (uintptr_t)block;
+    if (__builtin_expect(size_bytes >= LIVE_RECORD_SIZE_EXTENDED, 0)) {
+        track_allocation(thread, block, size_bytes, ARENA_FAMILY_MALLOC, origin);
+        return;
     }
-    track_block_out(thread, (uintptr_t)address, &block);
-    return block.stack;
+    uint32_t stack = capture_stack(thread->capture, origin);
+    struct arena_process *process = thread->process;
+    struct arena_site *site = thread_site(thread, stack);
+    bool is_shared = totals_are_shared();
+    uint32_t tick = totals_tick();
+    uint64_t record = live_record_make(address, size_bytes, stack, totals_birth_at(tick),
+                                       ARENA_FAMILY_MALLOC);
+    if (__builtin_expect(site == NULL || !live_map_put(address, record, is_shared), 0)) {
+        process_drop_event();
+        return;
+    }
+    totals_open(process, is_shared, false, tick);
+    track_site_in(thread, process, site, address, size_bytes);
+    totals_add(thread, process, is_shared, (int64_t)size_bytes, 1);
+}
+
+/*
+ * Takes a block of MALLOC's family off the map and counts it out. Returns false, with
+ * nothing done, where that is not the whole of it: use track_release(). *stack is set.
+ */
+static inline bool track_release_regular(struct thread *thread, const void *block, uint32_t *stack)
+{
+    uintptr_t address = (uintptr_t)block;
+    _Atomic uint64_t *slot = live_map_slot(address);
+    if (__builtin_expect(slot == NULL, 0)) {
+        return false;
+    }
+    uint64_t record = atomic_load_explicit(slot, memory_order_relaxed);
+    if (__builtin_expect(live_record_key(record) != live_map_key(address, false), 0)) {
+        slot = live_map_find_beyond(address, live_map_key(address, false));
+        if (slot == NULL) {
+            return false;
+        }
+        record = atomic_load_explicit(slot, memory_order_relaxed);
+    }
+    uint64_t size_bytes = record >> LIVE_RECORD_SIZE_SHIFT & 0xffff;
+    if (__builtin_expect((record >> LIVE_RECORD_FAMILY_SHIFT & 3) != ARENA_FAMILY_MALLOC
+                             || size_bytes == LIVE_RECORD_SIZE_EXTENDED,
+                         0)) {
+        return false;
+    }
+    *stack = (uint32_t)record & (ARENA_STACKS_MAX - 1);
+    struct arena_site *site = thread_site(thread, *stack);
+    if (__builtin_expect(site == NULL, 0)) {
+        return false;
+    }
+    atomic_store_explicit(slot, live_record_freed(record), memory_order_relaxed);
+    struct arena_process *process = thread->process;
+    bool is_shared = totals_are_shared();
+    uint32_t tick = totals_tick();
+    uint32_t birth_tick = (uint32_t)(record >> LIVE_RECORD_BIRTH_SHIFT) & LIVE_RECORD_BIRTH_MAX;
+    totals_open(process, is_shared, true, tick);
+    track_site_out(thread, process, site, address, size_bytes);
+    totals_add(thread, process, is_shared, -(int64_t)size_bytes, -1);
+    if (__builtin_expect(birth_tick != totals_birth_at(tick), 0)) {
+        track_lifetime(thread, *stack, birth_tick, totals_birth_at(tick));
+    }
+    return true;
 }
 
 #endif

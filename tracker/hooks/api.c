@@ -125,6 +125,7 @@ static void api_totals(struct memtrack_totals *totals)
         return;
     }
     struct arena_process *process = process_cold.process;
+    totals_publish(thread); /* the peak may be now */
     uint64_t offset = atomic_load_explicit(&process->first_thread, memory_order_acquire);
     struct arena_thread *table;
     while ((table = arena_at(&process_cold.arena, offset, sizeof *table)) != NULL) {
@@ -309,9 +310,9 @@ static void api_pause(void)
 {
     struct thread *thread = thread_enter();
     if (thread != NULL) {
-        if (!thread->is_transient) {
+        if ((thread->gate & THREAD_TRANSIENT) == 0) {
             thread->pauses++;
-            thread->is_unusual = 1;
+            thread->gate |= THREAD_PAUSED;
         }
         thread_leave(thread);
     }
@@ -321,9 +322,9 @@ static void api_resume(void)
 {
     struct thread *thread = thread_enter();
     if (thread != NULL) {
-        if (!thread->is_transient && thread->pauses > 0) {
-            thread->pauses--;
-            thread->is_unusual = thread->pauses != 0 || process_hot.sample_bytes != 0;
+        if ((thread->gate & THREAD_TRANSIENT) == 0 && thread->pauses > 0
+            && --thread->pauses == 0) {
+            thread->gate &= ~THREAD_PAUSED;
         }
         thread_leave(thread);
     }

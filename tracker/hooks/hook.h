@@ -22,8 +22,8 @@
 static inline uint32_t hook_settle_origin(struct thread *thread, struct capture_origin *origin,
                                           uint32_t family)
 {
-    if (__builtin_expect(thread->outer.is_open, 0)) {
-        thread->outer.is_open = 0;
+    if (__builtin_expect((thread->gate & THREAD_OUTER) != 0, 0)) {
+        thread->gate &= ~THREAD_OUTER;
         if (thread->outer.origin.cfa - origin->cfa < HOOK_OUTER_DISTANCE_MAX) {
             *origin = thread->outer.origin;
             return thread->outer.family;
@@ -32,21 +32,24 @@ static inline uint32_t hook_settle_origin(struct thread *thread, struct capture_
     return family;
 }
 
+/* hook_allocated() for a thread in any state. NULL: nothing is recorded. */
+void hook_allocated_unusual(struct thread *thread, void *block, size_t size_bytes,
+                            struct capture_origin *origin);
+
 /* Records what a malloc-like function returned. `origin` is the hook's caller. */
-static inline void hook_allocated(struct thread *thread, void *block, size_t size_bytes,
-                                  struct capture_origin *origin)
+static inline __attribute__((always_inline)) void
+hook_allocated(void *block, size_t size_bytes, struct capture_origin *origin)
 {
-    if (__builtin_expect(thread->outer.is_open, 0)) {
-        uint32_t family = hook_settle_origin(thread, origin, ARENA_FAMILY_MALLOC);
-        if (block != NULL) {
-            thread->outer.recorded = family == ARENA_FAMILY_MALLOC ? 0 : (uintptr_t)block;
-            track_allocation(thread, block, size_bytes, family, origin);
-        }
-    } else if (block != NULL) {
-        track_allocation(thread, block, size_bytes, ARENA_FAMILY_MALLOC, origin);
+    /* Looked at now, not before: the real function may have run a handler that forked. */
+    struct thread *thread = thread_self;
+    if (!thread_is_regular(thread)) {
+        hook_allocated_unusual(thread_enter(), block, size_bytes, origin);
+        return;
+    }
+    if (__builtin_expect(block != NULL, 1)) {
+        track_allocation_regular(thread, block, size_bytes, origin);
     }
     cpu_mark_leave(thread, 0, origin);
-    thread_leave(thread);
 }
 
 /*

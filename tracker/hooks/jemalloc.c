@@ -29,14 +29,9 @@ HOOK_EXPORT void *mallocx(size_t size, int flags)
     }
     CPU_MARK_ENTER();
     void *block = next(size, flags);
-    struct thread *thread = thread_enter();
-    if (thread != NULL) {
-        struct capture_origin origin;
-        CAPTURE_ORIGIN_HERE(origin);
-        hook_allocated(thread, block, size, &origin);
-    } else {
-        cpu_mark.frame = 0;
-    }
+    struct capture_origin origin;
+    CAPTURE_ORIGIN_HERE(origin);
+    hook_allocated(block, size, &origin);
     return block;
 }
 

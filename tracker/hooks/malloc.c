@@ -9,16 +9,11 @@
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 
 /* In an exported function that has done CPU_MARK_ENTER: records what the real one returned. */
-#define HOOK_RECORD(block, size)                                        \
-    do {                                                                \
-        struct thread *hook_thread = thread_enter();                    \
-        struct capture_origin hook_origin;                              \
-        CAPTURE_ORIGIN_HERE(hook_origin);                               \
-        if (LIKELY(hook_thread != NULL)) {                              \
-            hook_allocated(hook_thread, (block), (size), &hook_origin); \
-        } else {                                                        \
-            cpu_mark_leave(NULL, 0, &hook_origin);                      \
-        }                                                               \
+#define HOOK_RECORD(block, size)                             \
+    do {                                                     \
+        struct capture_origin hook_origin;                   \
+        CAPTURE_ORIGIN_HERE(hook_origin);                    \
+        hook_allocated_unusual(thread_enter(), (block), (size), &hook_origin); \
     } while (0)
 
 /* In an exported function: records a release and makes it, unless operator delete has
@@ -50,19 +45,22 @@
 static inline bool sampling_passes(size_t size)
 {
     struct thread *thread = thread_self;
-    if (thread == NULL || thread->outer.is_open || thread->pauses != 0
-        || size >= INT64_MAX / 2) {
+    if (thread == NULL || thread->gate != (THREAD_REGULAR | THREAD_SAMPLED)
+        || process_hot.is_tracking == 0 || size >= (uint64_t)thread->sample_countdown) {
         return false;
     }
     thread->last_allocated = 0; /* an allocation all the same: no temporary before it */
     thread->sample_countdown -= (int64_t)size;
-    return LIKELY(thread->sample_countdown > 0);
+    return true;
 }
 
-/* The hooks below are entered by a jump where the compiler makes sibling calls, so that
+/* The functions below are entered by a jump where the compiler makes sibling calls, so that
  * their frame is the exported function's. */
-static __attribute__((noinline)) void *malloc_recorded(size_t size)
+static __attribute__((noinline)) void *malloc_unusual(size_t size)
 {
+    if (sampling_passes(size)) {
+        return real.malloc(size);
+    }
     if (!LIKELY(real_ready())) {
         return boot_allocate(size, 0);
     }
@@ -74,14 +72,23 @@ static __attribute__((noinline)) void *malloc_recorded(size_t size)
 
 HOOK_EXPORT void *malloc(size_t size)
 {
-    if (__builtin_expect(process_hot.sample_bytes != 0, 0) && sampling_passes(size)) {
-        return real.malloc(size);
+    if (__builtin_expect(!thread_is_regular(thread_self) || real.malloc == NULL, 0)) {
+        return malloc_unusual(size);
     }
-    return malloc_recorded(size);
+    CPU_MARK_ENTER();
+    struct capture_origin origin;
+    void *block = real.malloc(size);
+    CAPTURE_ORIGIN_HERE(origin);
+    hook_allocated(block, size, &origin);
+    return block;
 }
 
-static __attribute__((noinline)) void *calloc_recorded(size_t count, size_t size)
+static __attribute__((noinline)) void *calloc_unusual(size_t count, size_t size)
 {
+    size_t bytes;
+    if (!__builtin_mul_overflow(count, size, &bytes) && sampling_passes(bytes)) {
+        return real.calloc(count, size);
+    }
     if (!LIKELY(real_ready())) {
         return boot_allocate(count * size, 0); /* the boot arena is zero and used once */
     }
@@ -93,16 +100,31 @@ static __attribute__((noinline)) void *calloc_recorded(size_t count, size_t size
 
 HOOK_EXPORT void *calloc(size_t count, size_t size)
 {
-    size_t bytes;
-    if (__builtin_expect(process_hot.sample_bytes != 0, 0)
-        && !__builtin_mul_overflow(count, size, &bytes) && sampling_passes(bytes)) {
-        return real.calloc(count, size);
+    if (__builtin_expect(!thread_is_regular(thread_self) || real.calloc == NULL, 0)) {
+        return calloc_unusual(count, size);
     }
-    return calloc_recorded(count, size);
+    CPU_MARK_ENTER();
+    struct capture_origin origin;
+    void *block = real.calloc(count, size);
+    CAPTURE_ORIGIN_HERE(origin);
+    hook_allocated(block, count * size, &origin);
+    return block;
 }
 
-static __attribute__((noinline)) void free_recorded(void *block)
+/* Sampling, and this is none of the sampled blocks. */
+static inline bool sampling_ignores(const void *block)
 {
+    uint64_t record;
+    return process_hot.sample_bytes != 0 && !boot_owns(block)
+           && LIKELY(live_map_find((uintptr_t)block, false, &record) == NULL);
+}
+
+static __attribute__((noinline)) void free_unusual(void *block)
+{
+    if (sampling_ignores(block)) {
+        real.free(block);
+        return;
+    }
     if (block == NULL || boot_owns(block) || !LIKELY(real_ready())) {
         return;
     }
@@ -111,13 +133,23 @@ static __attribute__((noinline)) void free_recorded(void *block)
 
 HOOK_EXPORT void free(void *block)
 {
-    uint64_t record;
-    if (__builtin_expect(process_hot.sample_bytes != 0, 0) && !boot_owns(block)
-        && LIKELY(live_map_find((uintptr_t)block, false, &record) == NULL)) {
-        real.free(block); /* sampling, and this is none of the sampled */
+    uint32_t stack;
+    struct thread *thread = thread_self;
+    if (__builtin_expect(!thread_is_regular(thread), 0)) {
+        free_unusual(block);
         return;
     }
-    free_recorded(block);
+    if (block == NULL) {
+        return;
+    }
+    CPU_MARK_ENTER();
+    if (__builtin_expect(!track_release_regular(thread, block, &stack), 0)) {
+        cpu_mark.frame = 0;
+        free_unusual(block);
+        return;
+    }
+    real.free(block);
+    CPU_MARK_LEAVE(thread, stack);
 }
 
 HOOK_EXPORT void cfree(void *block);
@@ -190,7 +222,7 @@ HOOK_EXPORT void *realloc(void *block, size_t size)
     CAPTURE_ORIGIN_HERE(origin);
     if (block == NULL) {
         void *fresh = real.realloc(NULL, size);
-        hook_allocated(thread, fresh, size, &origin);
+        hook_allocated_unusual(thread, fresh, size, &origin);
         return fresh;
     }
     void *moved = reallocate(thread, block, size, &origin);
@@ -219,7 +251,7 @@ HOOK_EXPORT void *reallocarray(void *block, size_t count, size_t size)
     CAPTURE_ORIGIN_HERE(origin);
     if (block == NULL) {
         void *fresh = real.realloc(NULL, bytes);
-        hook_allocated(thread, fresh, bytes, &origin);
+        hook_allocated_unusual(thread, fresh, bytes, &origin);
         return fresh;
     }
     void *moved = reallocate(thread, block, bytes, &origin);

@@ -16,7 +16,7 @@ static void new_settle(struct thread *thread, void *block, size_t size)
 {
     struct thread_outer *outer = &thread->outer;
     bool was_recorded = outer->recorded == (uintptr_t)block;
-    outer->is_open = 0;
+    thread->gate &= ~THREAD_OUTER;
     outer->recorded = 0;
     if (block == NULL || was_recorded) {
         return;
@@ -36,13 +36,14 @@ static void new_settle(struct thread *thread, void *block, size_t size)
 static bool new_open(struct thread *thread, const struct capture_origin *origin, uint32_t family)
 {
     struct thread_outer *outer = &thread->outer;
-    if (outer->is_open && outer->origin.cfa - origin->cfa < HOOK_OUTER_DISTANCE_MAX) {
+    if ((thread->gate & THREAD_OUTER) != 0
+        && outer->origin.cfa - origin->cfa < HOOK_OUTER_DISTANCE_MAX) {
         return false;
     }
     outer->origin = *origin;
     outer->family = family;
     outer->recorded = 0;
-    outer->is_open = 1;
+    thread->gate |= THREAD_OUTER;
     return true;
 }
 
@@ -128,6 +129,7 @@ NEW_FUNCTIONS(a, ARENA_FAMILY_NEW_ARRAY)
             CAPTURE_ORIGIN_HERE(origin);                                      \
             stack = track_release(thread, block, family, &origin);            \
             thread->releasing = (uintptr_t)block;                             \
+            thread->gate |= THREAD_RELEASING;                                 \
         }                                                                     \
         if (next != NULL) {                                                   \
             next arguments;                                                   \
@@ -136,6 +138,7 @@ NEW_FUNCTIONS(a, ARENA_FAMILY_NEW_ARRAY)
         }                                                                     \
         if (is_outermost) {                                                   \
             thread->releasing = 0;                                            \
+            thread->gate &= ~THREAD_RELEASING;                                \
             cpu_mark_leave(thread, stack, &origin);                           \
             thread_leave(thread);                                             \
         }                                                                     \

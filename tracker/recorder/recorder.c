@@ -355,10 +355,11 @@ static void draw_progress(struct recorder *recorder, uint64_t now_ns)
         if (tracked == NULL || !tracked->is_alive) {
             continue;
         }
-        figures.live_bytes +=
+        int64_t live =
             atomic_load_explicit(&tracked->shared->shared_live_bytes, memory_order_relaxed);
-        figures.peak_bytes +=
-            atomic_load_explicit(&tracked->shared->peak_bytes, memory_order_relaxed);
+        int64_t peak = atomic_load_explicit(&tracked->shared->peak_bytes, memory_order_relaxed);
+        figures.live_bytes += live;
+        figures.peak_bytes += live > peak ? live : peak;
         figures.allocations += tracked->sums.total.allocations;
     }
     progress_draw(&recorder->progress, &figures);

@@ -49,6 +49,7 @@ struct sums_context {
     const struct arena_file *file;
     struct site_sums *sums;
     uint32_t peak_number;
+    bool is_peak_now; /* the total is above the noted peak: every share is the present one */
     size_t stacks; /* ids in use: what lies beyond was never written */
     struct arena_site *chunk; /* ARENA_SITES_PER_CHUNK of them */
 };
@@ -71,7 +72,7 @@ static int sums_reserve(struct site_sums *sums, size_t count)
 }
 
 static void sum_add(struct site_sum *sum, const struct arena_site *site, bool is_inherited,
-                    uint32_t peak_number)
+                    const struct sums_context *context)
 {
     int64_t live_bytes = (int64_t)(site->allocated_bytes - site->freed_bytes);
     int64_t live_blocks = (int64_t)(site->allocations - site->frees);
@@ -88,7 +89,7 @@ static void sum_add(struct site_sum *sum, const struct arena_site *site, bool is
     sum->frees += site->frees;
     sum->freed_bytes += site->freed_bytes;
     sum->temporaries += site->temporaries;
-    bool is_kept = site->peak_number == peak_number;
+    bool is_kept = !context->is_peak_now && site->peak_number == context->peak_number;
     sum->peak_bytes += is_kept ? site->peak_bytes : live_bytes;
     sum->peak_blocks += is_kept ? site->peak_blocks : live_blocks;
 }
@@ -123,7 +124,7 @@ static int sums_visit(void *context_pointer, const struct site_thread *thread)
                 && sums_reserve(sums, (chunk + 1) * ARENA_SITES_PER_CHUNK) != 0) {
                 return -ENOMEM;
             }
-            sum_add(&sums->sites[stack], site, is_inherited, context->peak_number);
+            sum_add(&sums->sites[stack], site, is_inherited, context);
         }
     }
     return 0;
@@ -179,6 +180,7 @@ int site_sums_read(const struct arena_file *file, uint64_t process_offset, struc
         .sums = sums,
         .stacks = stacks_in_use(file, process),
         .peak_number = atomic_load_explicit(&process->peak_number, memory_order_relaxed),
+        .is_peak_now = arena_peak_is_now(process),
         .chunk = malloc(ARENA_SITES_PER_CHUNK * sizeof(struct arena_site))};
     if (context.chunk == NULL) {
         return -ENOMEM;

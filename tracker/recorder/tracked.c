@@ -239,6 +239,7 @@ static bool point_add(struct tracked *tracked, uint64_t now_ns, int64_t live_byt
                                   &point.live_min_bytes, &point.live_max_bytes);
     /* A new peak between two looks, even where its window has been used again. */
     int64_t peak = atomic_load_explicit(&tracked->shared->peak_bytes, memory_order_relaxed);
+    peak = live_bytes > peak ? live_bytes : peak;
     if (peak > tracked->peak_polled_bytes) {
         tracked->peak_polled_bytes = peak;
         point.live_max_bytes = peak > point.live_max_bytes ? peak : point.live_max_bytes;

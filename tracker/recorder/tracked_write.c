@@ -124,7 +124,10 @@ int tracked_write_process(const struct tracked *tracked, const struct arena_file
                            : atomic_load_explicit(&shared->peak_blocks, memory_order_relaxed)
                                  / file->block_unit,
         .peak_ns = (int64_t)clock_ticks_to_ns(
-            atomic_load_explicit(&shared->peak_tick, memory_order_relaxed), CLOCK_TICK_NS),
+            arena_peak_is_now(shared)
+                ? shared->window_tick
+                : atomic_load_explicit(&shared->peak_tick, memory_order_relaxed),
+            CLOCK_TICK_NS),
         .peak_rss_bytes = tracked->peak_rss_bytes,
         .cpu_user_ns = tracked->user_ns,
         .cpu_system_ns = tracked->system_ns,

@@ -31,7 +31,6 @@ static struct thread *begin_process(struct arena *arena, uint64_t sample_bytes, 
         arena, arena_extent_new(arena, sizeof(struct arena_process)), sizeof(struct arena_process));
     memset(&process_hot, 0, sizeof process_hot);
     process_hot.process = process_cold.process;
-    process_hot.clock_ticks = &arena->header->clock_ticks;
     process_hot.sample_bytes = sample_bytes;
     process_hot.is_tracking = 1;
     atomic_store(&thread_running_count, 0);
@@ -103,6 +102,7 @@ static void track_knows_the_peak_and_its_composition_to_the_byte(void **state)
             }
         }
     }
+    totals_publish(thread);
     assert_int_equal(process_cold.process->peak_bytes, peak);
     assert_int_equal(process_cold.process->shared_live_bytes, total);
     for (uint32_t site = 1; site <= SITES; site++) {
@@ -110,6 +110,33 @@ static void track_knows_the_peak_and_its_composition_to_the_byte(void **state)
         assert_int_equal(share_at_peak(line), at_peak[site]);
         assert_int_equal((int64_t)(line->allocated_bytes - line->freed_bytes), live[site]);
     }
+    end_process(&arena);
+}
+
+static void track_notes_a_peak_when_it_is_left(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct thread *thread = begin_process(&arena, 0, 0);
+    struct arena_process *process = process_cold.process;
+    allocate(thread, TEST_BASE, 1000, 1);
+    allocate(thread, TEST_BASE + 4096, 500, 2);
+    assert_true(arena_peak_is_now(process));
+    atomic_store(&arena.header->clock_ticks, 7);
+    release(thread, TEST_BASE); /* the peak ended in tick 7, but was reached in tick 0 */
+    assert_false(arena_peak_is_now(process));
+    assert_int_equal(process->peak_bytes, 1500);
+    assert_int_equal(process->peak_blocks, 2);
+    assert_int_equal(process->peak_tick, 0);
+    assert_int_equal(share_at_peak(thread_site(thread, 1)), 1000);
+    assert_int_equal(share_at_peak(thread_site(thread, 2)), 500);
+    allocate(thread, TEST_BASE, 2000, 1);
+    assert_true(arena_peak_is_now(process));
+    totals_publish(thread);
+    assert_false(arena_peak_is_now(process));
+    assert_int_equal(process->peak_bytes, 2500);
+    assert_int_equal(process->peak_tick, 7);
+    assert_int_equal(share_at_peak(thread_site(thread, 1)), 2000);
     end_process(&arena);
 }
 
@@ -281,6 +308,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(track_knows_the_peak_and_its_composition_to_the_byte),
+        cmocka_unit_test(track_notes_a_peak_when_it_is_left),
         cmocka_unit_test(track_counts_a_temporary_only_before_the_next_allocation),
         cmocka_unit_test(track_puts_lifetimes_into_log2_buckets_of_ticks),
         cmocka_unit_test(track_keeps_the_extremes_of_each_tick),

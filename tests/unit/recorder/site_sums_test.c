@@ -123,6 +123,13 @@ static void sums_take_the_kept_share_of_the_peak_or_the_present_one(void **state
     assert_int_equal(sums.sites[2].peak_bytes, 80);
     assert_int_equal(sums.sites[2].peak_blocks, 2);
     assert_int_equal(sums.total.peak_bytes, 380);
+    /* The total rose above the noted peak: the present values are the shares. */
+    atomic_store(&fake.process->peak_bytes, 79);
+    atomic_store(&fake.process->shared_live_bytes, 80);
+    assert_int_equal(site_sums_read(&fake.file, fake.offset, &sums), 0);
+    assert_int_equal(sums.sites[1].peak_bytes, 0);
+    assert_int_equal(sums.sites[2].peak_bytes, 80);
+    assert_int_equal(sums.total.peak_blocks, 2);
     site_sums_deinit(&sums);
     fake_close(&fake);
 }
