@@ -15,4 +15,9 @@
  * names compiled code, 0: nobody's. A failure costs names, nothing else. */
 int names_resolve(const char *recording, pid_t pid, bool is_complete, struct mt_error *error);
 
+/* The same with a recording that is open still; takes the writer. */
+struct recording_writer;
+int names_resolve_open(const char *recording, struct recording_writer *writer, pid_t pid,
+                       bool is_complete, struct mt_error *error);
+
 #endif

@@ -27,8 +27,17 @@ static int run_print_report(const struct run_options *options, const struct reco
             return command_fail(&error);
         }
     }
+    /* stderr has no buffer: each word of the report would be a system call. */
+    static char buffer[1 << 16];
+    if (!output.is_own) {
+        setvbuf(output.file, buffer, _IOFBF, sizeof(buffer));
+    }
     int code = report_print(output.file, &report, &error);
-    if (output_close(&output, &error) != 0 || code != 0) {
+    int closed = output_close(&output, &error);
+    if (!output.is_own) {
+        setvbuf(stderr, NULL, _IONBF, 0);
+    }
+    if (closed != 0 || code != 0) {
         return command_fail(&error);
     }
     return 0;

@@ -67,6 +67,15 @@ int run_session_status(const struct run_session *session)
     return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
+static int session_name(const struct run_session *session, struct mt_error *error)
+{
+    const struct recorder_result *result = session->result;
+    struct recording_writer *writer = recorder_take_writer(session->recorder);
+    return writer != NULL
+               ? names_resolve_open(result->output, writer, result->pid, true, error)
+               : names_resolve(result->output, result->pid, result->still_running == 0, error);
+}
+
 int run_session_record(struct run_session *session, struct run_options *options,
                        struct mt_error *error)
 {
@@ -92,8 +101,7 @@ int run_session_record(struct run_session *session, struct run_options *options,
     if (session->result->is_recorded && session->result->lost.code == 0) {
         own = (struct mt_error){0};
         session->is_readable = true;
-        if (names_resolve(session->result->output, session->result->pid,
-                            session->result->still_running == 0, &own) != 0) {
+        if (session_name(session, &own) != 0) {
             session->own_status = session_print_error(&own);
         }
     }

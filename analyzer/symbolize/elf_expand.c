@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/types.h>
 #include <zstd.h>
 
 #define COMPRESSION_ZSTD 2u /* ELFCOMPRESS_ZSTD, newer than Debian 12's elf.h */
@@ -82,12 +84,18 @@ static bool unpack_zlib(const char *packed, size_t packed_bytes, void *to, size_
     return is_sound && unpacked == bytes;
 }
 
-/* Fills in the bytes; *owned gets what must be freed after use. */
-static bool section_expand(Elf *elf, Elf_Scn *section, const GElf_Shdr *header,
-                           struct elf_expand_section *out, void **owned)
+struct packed_section {
+    const char *bytes; /* NULL: it is not compressed */
+    size_t size;
+    bool is_zstd;
+};
+
+/* Fills in the size and, for what is not compressed, the bytes. */
+static bool section_measure(Elf *elf, Elf_Scn *section, const GElf_Shdr *header,
+                            struct elf_expand_section *out, struct packed_section *packed)
 {
     GElf_Chdr compression;
-    *owned = NULL;
+    *packed = (struct packed_section){0};
     if (!is_compressed(section, header, &compression)) {
         if ((header->sh_flags & SHF_COMPRESSED) != 0 && elf_compress(section, 0, 0) < 0) {
             return false;
@@ -102,48 +110,78 @@ static bool section_expand(Elf *elf, Elf_Scn *section, const GElf_Shdr *header,
     if (data == NULL || data->d_size <= header_bytes || compression.ch_size > SECTION_BYTES_MAX) {
         return false;
     }
-    const char *packed = (const char *)data->d_buf + header_bytes;
-    size_t packed_bytes = data->d_size - header_bytes;
-    *owned = malloc(compression.ch_size + 1);
-    if (*owned == NULL) {
-        return false;
-    }
-    out->bytes = *owned;
+    *packed = (struct packed_section){.bytes = (const char *)data->d_buf + header_bytes,
+                                      .size = data->d_size - header_bytes,
+                                      .is_zstd = compression.ch_type == COMPRESSION_ZSTD};
+    out->bytes = NULL;
     out->size = compression.ch_size;
-    return compression.ch_type == COMPRESSION_ZSTD
-               ? unpack_zstd(packed, packed_bytes, *owned, out->size)
-               : unpack_zlib(packed, packed_bytes, *owned, out->size);
+    return true;
 }
 
-void *elf_expand(Elf *elf, size_t *size)
+/* The debug sections that are of use. Returns their number, or -1. */
+static ssize_t sections_find(Elf *elf, struct elf_expand_section sections[SECTIONS_MAX],
+                             struct packed_section packed[SECTIONS_MAX])
 {
-    struct elf_expand_section sections[SECTIONS_MAX];
-    void *owned[SECTIONS_MAX];
-    size_t count = 0;
     size_t names;
-    bool is_sound = elf_getshdrstrndx(elf, &names) == 0;
+    if (elf_getshdrstrndx(elf, &names) != 0) {
+        return -1;
+    }
+    size_t count = 0;
     Elf_Scn *section = NULL;
-    while (is_sound && count < SECTIONS_MAX && (section = elf_nextscn(elf, section)) != NULL) {
+    while (count < SECTIONS_MAX && (section = elf_nextscn(elf, section)) != NULL) {
         GElf_Shdr header;
         struct elf_expand_section *out = &sections[count];
         if (gelf_getshdr(section, &header) == NULL
             || !is_debug_section(elf, names, &header, &out->name) || is_unused(out->name)) {
             continue;
         }
-        is_sound = section_expand(elf, section, &header, out, &owned[count]);
+        if (!section_measure(elf, section, &header, out, &packed[count])) {
+            return -1;
+        }
         count++;
     }
-    void *image = is_sound ? elf_expand_build(sections, count, size) : NULL;
-    for (size_t i = 0; i < count; i++) {
-        free(owned[i]);
+    return (ssize_t)count;
+}
+
+void *elf_expand(Elf *elf, size_t *size)
+{
+    struct elf_expand_section sections[SECTIONS_MAX];
+    struct packed_section packed[SECTIONS_MAX];
+    ssize_t count = sections_find(elf, sections, packed);
+    char *image = count < 0 ? NULL : elf_expand_build(sections, (size_t)count, size);
+    /* Straight into their place: the largest are tens of megabytes. */
+    for (ssize_t i = 0; image != NULL && i < count; i++) {
+        if (packed[i].bytes == NULL) {
+            continue;
+        }
+        void *to = image + sections[i].offset;
+        bool is_sound =
+            packed[i].is_zstd
+                ? unpack_zstd(packed[i].bytes, packed[i].size, to, sections[i].size)
+                : unpack_zlib(packed[i].bytes, packed[i].size, to, sections[i].size);
+        if (!is_sound) {
+            free(image);
+            image = NULL;
+        }
     }
     return image;
+}
+
+/* A page fault for each 4 KiB would cost as much as the decompression. */
+static void use_huge_pages(char *image, size_t size)
+{
+    uintptr_t huge = (uintptr_t)2 << 20;
+    uintptr_t first = ((uintptr_t)image + huge - 1) & ~(huge - 1);
+    uintptr_t last = ((uintptr_t)image + size) & ~(huge - 1);
+    if (last > first) {
+        (void)madvise((char *)image + (first - (uintptr_t)image), last - first, MADV_HUGEPAGE);
+    }
 }
 
 /*
  *   Elf64_Ehdr | bytes of section 1, 2, ... | names | Elf64_Shdr[count + 2]
  */
-void *elf_expand_build(const struct elf_expand_section *sections, size_t count, size_t *size)
+void *elf_expand_build(struct elf_expand_section *sections, size_t count, size_t *size)
 {
     size_t names_bytes = sizeof("\0.shstrtab");
     size_t total = sizeof(Elf64_Ehdr);
@@ -159,6 +197,7 @@ void *elf_expand_build(const struct elf_expand_section *sections, size_t count, 
     if (image == NULL) {
         return NULL;
     }
+    use_huge_pages(image, total);
     Elf64_Ehdr header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
                                      EV_CURRENT},
                          .e_type = ET_EXEC,
@@ -183,8 +222,11 @@ void *elf_expand_build(const struct elf_expand_section *sections, size_t count, 
         memcpy(image + table_start + (i + 1) * sizeof(entry), &entry, sizeof(entry));
         memcpy(image + names_start + name, text, strlen(text) + 1);
         name += strlen(text) + 1;
-        if (!is_names && sections[i].size > 0) {
-            memcpy(image + position, sections[i].bytes, sections[i].size);
+        if (!is_names) {
+            sections[i].offset = position;
+            if (sections[i].bytes != NULL && sections[i].size > 0) {
+                memcpy(image + position, sections[i].bytes, sections[i].size);
+            }
             position += (sections[i].size + 15u) & ~(size_t)15u;
         }
     }

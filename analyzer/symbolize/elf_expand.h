@@ -29,12 +29,13 @@ void *elf_expand(Elf *elf, size_t *size);
 
 struct elf_expand_section {
     const char *name;
-    const void *bytes;
+    const void *bytes; /* NULL: room for `size` zeroes, which the caller fills */
     size_t size;
+    size_t offset; /* set by elf_expand_build(): where in the file the bytes are */
 };
 
 /* A 64-bit little-endian x86-64 ELF file of sections[0..count), none with an address.
  * The caller frees it with free(); NULL if memory is short. */
-void *elf_expand_build(const struct elf_expand_section *sections, size_t count, size_t *size);
+void *elf_expand_build(struct elf_expand_section *sections, size_t count, size_t *size);
 
 #endif

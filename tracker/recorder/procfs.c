@@ -105,6 +105,27 @@ bool procfs_read_stat(const struct procfs *procfs, struct procfs_stat *stat)
            && procfs_parse_stat(text, stat);
 }
 
+bool procfs_stat_process(pid_t pid, struct procfs_stat *stat)
+{
+    struct procfs procfs = {.statm_fd = -1, .stat_fd = procfs_open_file(pid, "stat")};
+    bool is_read = procfs_read_stat(&procfs, stat);
+    procfs_close(&procfs);
+    return is_read;
+}
+
+pid_t procfs_latest_pid(void)
+{
+    /* "0.20 0.18 0.12 1/80 11206": the last field (proc(5)). */
+    char text[128];
+    int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+    ssize_t length = procfs_read_text(fd, text, sizeof text);
+    if (fd >= 0) {
+        close(fd);
+    }
+    const char *last = length > 0 ? strrchr(text, ' ') : NULL;
+    return last == NULL ? 0 : (pid_t)strtol(last, NULL, 10);
+}
+
 /* Finds "NAME: <number> kB" in a file of /proc, in bytes; 0 when it is not there. */
 static uint64_t procfs_find_kilobytes(const char *path, const char *name)
 {

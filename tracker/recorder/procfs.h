@@ -34,6 +34,12 @@ void procfs_close(struct procfs *procfs);
 bool procfs_read_rss(const struct procfs *procfs, uint64_t *rss_bytes);
 bool procfs_read_stat(const struct procfs *procfs, struct procfs_stat *stat);
 
+/* The same for a process whose files are not kept open. */
+bool procfs_stat_process(pid_t pid, struct procfs_stat *stat);
+
+/* The pid that the latest process of this pid namespace got; 0 when unknown. */
+pid_t procfs_latest_pid(void);
+
 /* The greatest RSS so far (VmHWM), 0 when unknown. */
 uint64_t procfs_read_peak_rss(pid_t pid);
 

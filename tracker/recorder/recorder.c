@@ -487,9 +487,19 @@ const struct recorder_result *recorder_wait(struct recorder *recorder)
     recorder_write_ended(recorder);
     recorder_write_living(recorder);
     recorder->result.still_running = recorder->alive_count + recorder->unseen_count;
-    recorder_finish_writer(recorder, recorder->result.still_running == 0);
+    recorder_finish_run(recorder, recorder->result.still_running == 0);
+    if (recorder->result.still_running > 0) {
+        recorder_close_writer(recorder, false); /* the background opens it again */
+    }
     launch_restore_mask(&recorder->origin);
     return &recorder->result;
+}
+
+struct recording_writer *recorder_take_writer(struct recorder *recorder)
+{
+    struct recording_writer *writer = recorder->writer;
+    recorder->writer = NULL;
+    return writer;
 }
 
 /* ---- the background ------------------------------------------------------- */

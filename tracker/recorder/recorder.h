@@ -69,6 +69,7 @@ struct recorder_result {
 };
 
 struct recorder;
+struct recording_writer;
 
 /* Starts the program. Returns NULL and *error when it was not started. options and what
  * it points to must stay until recorder_free(). */
@@ -78,9 +79,14 @@ struct recorder *recorder_start(const struct recorder_options *options, struct m
  * recording could not be made. */
 const struct recorder_result *recorder_result(const struct recorder *recorder);
 
-/* Returns when the program has ended and the recording is written and closed. The
- * result lives as long as the recorder. */
+/* Returns when the program has ended and all of the run is committed. The result lives as
+ * long as the recorder. */
 const struct recorder_result *recorder_wait(struct recorder *recorder);
+
+/* After recorder_wait(): the recording, still open, so that names can be added without
+ * opening it again; the caller finishes it. NULL when processes still run, or nothing
+ * could be recorded. Not taken: recorder_free() closes it. */
+struct recording_writer *recorder_take_writer(struct recorder *recorder);
 
 /*
  * With descendants that still run: forks a process that goes on recording in a session

@@ -299,6 +299,20 @@ static bool is_known_alive(const struct recorder *recorder, pid_t pid)
     return false;
 }
 
+/* Pids are given out in turn: so soon after the start they cannot have come all the way
+ * round to this program's again. */
+#define UNSEEN_IN_TURN_NS UINT64_C(250000000)
+
+/* No descendant has a lower pid than this; 1 when that cannot be told. Asking each process
+ * of the machine costs short programs more than all else that happens after their end. */
+static pid_t unseen_first_pid(const struct recorder *recorder)
+{
+    pid_t latest = procfs_latest_pid();
+    bool is_in_turn = arena_file_now_ns(&recorder->file) < UNSEEN_IN_TURN_NS
+                      && latest >= recorder->launch.pid;
+    return is_in_turn ? recorder->launch.pid : 1;
+}
+
 /* Calls visit for each process that carries the arena without being known; returns their
  * number, or -1 when that cannot be told. */
 static int unseen_visit(struct recorder *recorder,
@@ -313,19 +327,17 @@ static int unseen_visit(struct recorder *recorder,
         }
         return -1;
     }
+    pid_t first = unseen_first_pid(recorder);
     for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
         char *end;
         long pid = strtol(entry->d_name, &end, 10);
         /* A descendant's pid may be any after a wrap, so ask for its start instead. */
-        if (*end != '\0' || pid <= 0 || pid == getpid()
+        if (*end != '\0' || pid < first || pid == getpid()
             || is_known_alive(recorder, (pid_t)pid)) {
             continue;
         }
-        struct procfs procfs = {.statm_fd = -1, .stat_fd = -1};
         struct procfs_stat stat_now = {0};
-        procfs_open(&procfs, (pid_t)pid);
-        bool is_candidate = procfs_read_stat(&procfs, &stat_now) && stat_now.state != 'Z';
-        procfs_close(&procfs);
+        bool is_candidate = procfs_stat_process((pid_t)pid, &stat_now) && stat_now.state != 'Z';
         struct timespec boot = {0};
         clock_gettime(CLOCK_BOOTTIME, &boot);
         uint64_t boot_ns = (uint64_t)boot.tv_sec * 1000000000u + (uint64_t)boot.tv_nsec;
@@ -367,6 +379,9 @@ void recorder_sweep(struct recorder *recorder, uint64_t now_ns)
 {
     struct arena_header *header = recorder->file.arena.header;
     uint64_t used_bytes = atomic_load_explicit(&header->used_bytes, memory_order_relaxed);
+    if (recorder->sweep_next_bytes == 0) { /* nothing can be unused yet */
+        recorder->sweep_next_bytes = used_bytes + SWEEP_GAP_BYTES;
+    }
     if (now_ns < recorder->sweep_next_ns || used_bytes < recorder->sweep_next_bytes) {
         return;
     }

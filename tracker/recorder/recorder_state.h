@@ -133,8 +133,10 @@ bool recorder_check_writer(struct recorder *recorder, int code, const struct mt_
 /* In the background: opens the recording for one snapshot, what ended and, at last, the
  * end; it is free for readers in between. Tries again later when somebody has it open. */
 void recorder_write_background(struct recorder *recorder, uint64_t now_ns, bool is_last);
+/* Writes what is known at the end. */
+void recorder_finish_run(struct recorder *recorder, bool is_complete);
 /* Closes the recording. */
-void recorder_finish_writer(struct recorder *recorder, bool is_complete);
+void recorder_close_writer(struct recorder *recorder, bool is_complete);
 
 /* ---- recorder_signals.c --------------------------------------------------- */
 

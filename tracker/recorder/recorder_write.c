@@ -385,7 +385,8 @@ void recorder_write_background(struct recorder *recorder, uint64_t now_ns, bool 
     recorder_write_snapshot(recorder, now_ns, is_last ? "exit" : "periodic", NULL);
     recorder_write_ended(recorder);
     recorder_write_living(recorder);
-    recorder_finish_writer(recorder, is_last);
+    recorder_finish_run(recorder, is_last);
+    recorder_close_writer(recorder, is_last);
     if (recorder->background_next_ns < recorder->snapshot_next_ns) {
         recorder->background_next_ns = recorder->snapshot_next_ns;
     }
@@ -393,9 +394,8 @@ void recorder_write_background(struct recorder *recorder, uint64_t now_ns, bool 
 
 /* ---- the end -------------------------------------------------------------- */
 
-void recorder_finish_writer(struct recorder *recorder, bool is_complete)
+void recorder_finish_run(struct recorder *recorder, bool is_complete)
 {
-    struct mt_error error = {0};
     if (recorder->writer == NULL) {
         return;
     }
@@ -419,12 +419,22 @@ void recorder_finish_writer(struct recorder *recorder, bool is_complete)
     if (result == 0) {
         result = recording_writer_set_fact(recorder->writer, "still_running", still_running);
     }
-    if (!transaction_end(recorder, result)) {
+    if (result == 0) {
+        /* Now: names that cannot be added do not make it incomplete. */
+        result = recording_writer_set_fact(recorder->writer, "complete", is_complete ? "1" : "0");
+    }
+    (void)transaction_end(recorder, result);
+}
+
+void recorder_close_writer(struct recorder *recorder, bool is_complete)
+{
+    struct mt_error error = {0};
+    struct recording_writer *writer = recorder->writer;
+    if (writer == NULL) {
         return;
     }
-    struct recording_writer *writer = recorder->writer;
     recorder->writer = NULL;
-    result = recording_writer_finish(writer, is_complete, &error);
+    int result = recording_writer_finish(writer, is_complete, &error);
     if (result != 0 && recorder->result.lost.code == 0) {
         recorder->result.lost = error;
     }

@@ -1,4 +1,5 @@
 /* The ledger of a tracked process: recorder/ledger.h, as rows of a snapshot. */
+#include <poll.h>
 #include <time.h>
 
 #include "recorder/ledger.h"
@@ -29,8 +30,12 @@ static bool ledger_ask(struct tracked *tracked)
         if (atomic_load_explicit(&figures->answered, memory_order_acquire) == number) {
             return true;
         }
+        /* Readable when the process has ended: then nobody answers any more. */
+        struct pollfd process = {.fd = tracked->pidfd, .events = POLLIN};
         const struct timespec step = {.tv_nsec = LEDGER_STEP_NS};
-        (void)nanosleep(&step, NULL);
+        if (ppoll(&process, 1, &step, NULL) > 0) {
+            return false;
+        }
     }
     return atomic_load_explicit(&figures->answered, memory_order_acquire) != 0;
 }

@@ -52,6 +52,15 @@ static void procfs_reads_this_process(void **state)
     assert_false(procfs_read_rss(&procfs, &rss_bytes));
 }
 
+static void procfs_reads_another_process_and_the_latest_pid(void **state)
+{
+    (void)state;
+    struct procfs_stat stat;
+    assert_true(procfs_stat_process(getppid(), &stat));
+    assert_false(procfs_stat_process(0, &stat));
+    assert_true(procfs_latest_pid() > 0);
+}
+
 static void procfs_knows_a_memory_limit(void **state)
 {
     (void)state;
@@ -64,6 +73,7 @@ int main(void)
         cmocka_unit_test(procfs_parses_a_stat_line_with_a_hostile_name),
         cmocka_unit_test(procfs_refuses_what_is_no_stat_line),
         cmocka_unit_test(procfs_reads_this_process),
+        cmocka_unit_test(procfs_reads_another_process_and_the_latest_pid),
         cmocka_unit_test(procfs_knows_a_memory_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
