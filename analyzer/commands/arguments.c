@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* argp has no room for more than one pointer in its state, and that is the command's. */
@@ -21,6 +22,36 @@ error_t arguments_fail(const struct argp_state *state, const char *format, ...)
     mt_error_set(arguments_error, -EINVAL, MT_STATUS_USAGE, "%s", text);
     (void)state;
     return EINVAL;
+}
+
+void arguments_list_words(const char *const *words, char *list, size_t list_bytes)
+{
+    size_t length = 0;
+    list[0] = '\0';
+    for (size_t i = 0; words[i] != NULL && length < list_bytes; i++) {
+        const char *between = i == 0 ? "" : words[i + 1] != NULL ? ", " : " or ";
+        length += (size_t)snprintf(list + length, list_bytes - length, "%s%s", between, words[i]);
+    }
+}
+
+int arguments_find_word(const char *option, const char *text, const char *const *words,
+                        struct mt_error *error)
+{
+    size_t count = 0;
+    for (; words[count] != NULL; count++) {
+        if (strcmp(words[count], text) == 0) {
+            return (int)count;
+        }
+    }
+    const char *guess = command_guess(text, words, count);
+    if (guess != NULL) {
+        return mt_error_set(error, -EINVAL, MT_STATUS_USAGE, "%s=%s: unknown, did you mean %s?",
+                            option, text, guess);
+    }
+    char list[512];
+    arguments_list_words(words, list, sizeof(list));
+    return mt_error_set(error, -EINVAL, MT_STATUS_USAGE, "%s=%s: unknown, choose %s", option, text,
+                        list);
 }
 
 static const struct argp_option *arguments_find_long(const struct argp *argp, const char *name,
@@ -163,8 +194,10 @@ int arguments_parse(const struct argp *argp, int argc, char **argv, void *input,
     if (arguments_want_help(argc, argv)) {
         char name[64];
         snprintf(name, sizeof(name), "memtrack %s", argv[0]);
+        /* Every option is explained below; what argp would add of its own is noise. */
+        (void)setenv("ARGP_HELP_FMT", "no-dup-args-note", 0);
         argp_help(argp, stdout,
-                  ARGP_HELP_USAGE | ARGP_HELP_PRE_DOC | ARGP_HELP_LONG | ARGP_HELP_POST_DOC, name);
+                  ARGP_HELP_SHORT_USAGE | ARGP_HELP_PRE_DOC | ARGP_HELP_LONG | ARGP_HELP_POST_DOC, name);
         if (fflush(stdout) != 0 || ferror(stdout)) {
             return mt_error_set(error, -EIO, MT_STATUS_FAILED,
                                 "stdout: the help could not be written: %s", strerror(errno));

@@ -21,4 +21,11 @@ int arguments_parse(const struct argp *argp, int argc, char **argv, void *input,
 error_t arguments_fail(const struct argp_state *state, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Looks `text`, the value of `option` ("--format"), up in words, which end with NULL. Returns its
+ * position; or a negative errno and *error, which says what was meant or what there is. */
+int arguments_find_word(const char *option, const char *text, const char *const *words,
+                        struct mt_error *error);
+/* "text, json or csv". What does not fit is cut. */
+void arguments_list_words(const char *const *words, char *list, size_t list_bytes);
+
 #endif

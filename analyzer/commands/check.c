@@ -11,6 +11,7 @@
 #include "commands/command.h"
 #include "commands/judgement.h"
 #include "commands/run_session.h"
+#include "commands/view.h"
 #include "render/render_findings.h"
 #include "report/gate_report.h"
 
@@ -18,32 +19,39 @@
 
 /* ---- results -------------------------------------------------------------- */
 
+struct check_shown {
+    const struct gate_result *result;
+    const struct gate_report_options *how;
+};
+
+static void write_json(struct report_tree *tree, const void *context)
+{
+    const struct check_shown *shown = context;
+    gate_report_write(tree, shown->result, shown->how);
+}
+
+static struct report_document *make_table(const void *context)
+{
+    const struct check_shown *shown = context;
+    return gate_report_make_table(shown->result, shown->how);
+}
+
+static struct report_document *make_document(const void *context)
+{
+    const struct check_shown *shown = context;
+    return gate_report_make(shown->result, shown->how);
+}
+
 static void print_result(FILE *out, const struct check_options *options,
                          const struct gate_result *result, const struct gate_report_options *how)
 {
-    static const enum output_color colors[] = {[RUN_COLOR_AUTO] = OUTPUT_COLOR_AUTO,
-                                               [RUN_COLOR_ALWAYS] = OUTPUT_COLOR_ALWAYS,
-                                               [RUN_COLOR_NEVER] = OUTPUT_COLOR_NEVER};
-    if (options->format == OUTPUT_JSON) {
-        struct render_json json;
-        render_json_init(&json, out);
-        gate_report_write(&json.tree, result, how);
-        render_json_finish(&json);
-        return;
-    }
-    struct report_document *document = options->format == OUTPUT_CSV
-                                           ? gate_report_make_table(result, how)
-                                           : gate_report_make(result, how);
-    if (options->format == OUTPUT_CSV) {
-        render_csv(out, document);
-    } else if (options->format == OUTPUT_MARKDOWN) {
-        render_markdown(out, document);
-    } else {
-        struct render_options look =
-            output_render_options(out, colors[options->run.color], false);
-        render_text(out, document, &look);
-    }
-    report_document_free(document);
+    const struct check_shown shown = {.result = result, .how = how};
+    const struct view_result view = {.write = write_json,
+                                     .make_table = make_table,
+                                     .make = make_document,
+                                     .context = &shown};
+    struct render_options look = output_render_options(out, options->run.color, false);
+    view_print(out, &view, options->format, &look);
 }
 
 /* Writes one of the files for other tools. */

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "commands/arguments.h"
 #include "commands/quantity.h"
 
 static const char check_help[] =
@@ -52,7 +53,7 @@ static const char check_help_tail[] =
     "      --log-file FILE      where the result goes (default stderr); %p is the pid\n"
     "  -f, --force              replace a recording that exists\n"
     "  -q, --quiet              nothing is said when all limits were kept\n"
-    "      --color=auto|always|never\n"
+    "      --color=auto|always|never, --no-color\n"
     "  -h, --help               this text\n";
 
 enum check_option {
@@ -171,11 +172,9 @@ static int parse_result(struct check_options *options, int option, const char *v
     int format;
     switch (option) {
     case CHECK_FORMAT:
-        format = output_parse_format(value);
+        format = arguments_find_word("--format", value, output_format_names, error);
         if (format < 0) {
-            return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
-                                "--format: '%s' is not known: choose text, json, csv or markdown",
-                                value);
+            return format;
         }
         options->format = (enum output_format)format;
         options->has_format = true;

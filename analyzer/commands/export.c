@@ -1,33 +1,22 @@
 #include "commands/export.h"
 
-#include "commands/arguments.h"
 #include "commands/command.h"
-#include "commands/output.h"
 #include "commands/profiled.h"
+#include "commands/view_options.h"
 #include "render/export.h"
 #include "report/run_report.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-struct export_arguments {
-    struct profiled_request request;
-    const char *output;
-    const struct export_format *format;
-    enum profile_metric metric;
-    bool is_reversed;
-    bool by_thread;
-    bool overwrite;
-};
-
 struct export_format {
-    const char *name;
     const char *summary;
     /* One of these. */
     void (*profile)(FILE *out, const struct profile *profile, enum profile_metric metric);
-    void (*other)(FILE *out, const struct export_arguments *arguments,
+    void (*other)(FILE *out, const struct view_options *view,
                   const struct profiled *profiled);
     bool is_binary;
     bool needs_metric; /* carries nothing but the metric that was chosen */
@@ -35,30 +24,30 @@ struct export_format {
 
 /* ---- formats that are not made of the profile alone -------------------------- */
 
-static void export_collapsed(FILE *out, const struct export_arguments *arguments,
+static void export_collapsed(FILE *out, const struct view_options *view,
                              const struct profiled *profiled)
 {
-    struct flame_request request = {.metric = arguments->metric,
-                                    .is_reversed = arguments->is_reversed,
-                                    .by_thread = arguments->by_thread};
+    struct flame_request request = {.metric = view->metric,
+                                    .is_reversed = view->is_reversed,
+                                    .by_thread = view->by_thread};
     render_collapsed(out,
                      flame_tree_make(profiled->region, profiled->profile, NULL, &request));
 }
 
-static void export_massif(FILE *out, const struct export_arguments *arguments,
+static void export_massif(FILE *out, const struct view_options *view,
                           const struct profiled *profiled)
 {
-    (void)arguments;
+    (void)view;
     struct flame_request peak = {.metric = PROFILE_PEAK, .is_reversed = true};
     struct flame_request live = {.metric = PROFILE_LIVE, .is_reversed = true};
     render_massif(out, flame_tree_make(profiled->region, profiled->profile, NULL, &peak),
                   flame_tree_make(profiled->region, profiled->profile, NULL, &live));
 }
 
-static void export_heaptrack(FILE *out, const struct export_arguments *arguments,
+static void export_heaptrack(FILE *out, const struct view_options *view,
                              const struct profiled *profiled)
 {
-    (void)arguments;
+    (void)view;
     int64_t left_out = render_heaptrack(out, profiled->profile);
     if (left_out > 0) {
         fprintf(stderr, "memtrack: heaptrack's format is a log of events: %lld blocks are left out of it "
@@ -67,10 +56,10 @@ static void export_heaptrack(FILE *out, const struct export_arguments *arguments
     }
 }
 
-static void export_json(FILE *out, const struct export_arguments *arguments,
+static void export_json(FILE *out, const struct view_options *view,
                         const struct profiled *profiled)
 {
-    (void)arguments;
+    (void)view;
     struct render_json *json = malloc(sizeof(*json));
     if (json != NULL) {
         render_json_init(json, out);
@@ -80,183 +69,66 @@ static void export_json(FILE *out, const struct export_arguments *arguments,
     }
 }
 
-static void export_csv(FILE *out, const struct export_arguments *arguments,
+static void export_csv(FILE *out, const struct view_options *view,
                        const struct profiled *profiled)
 {
     struct report_document *document = run_report_make_table(
         profiled->opened.model,
-        arguments->request.all_processes ? NULL : profiled->opened.process);
+        view->all_processes ? NULL : profiled->opened.process);
     render_csv(out, document);
     report_document_free(document);
 }
 
+#define EXPORT_NAMES 11u
+static const char *const export_names[EXPORT_NAMES + 1] = {
+    "pprof",     "speedscope", "collapsed", "dhat", "massif", "callgrind", "jeprof",
+    "heaptrack", "chrome",     "json",      "csv",  NULL};
+
+/* In the order of the names. */
 static const struct export_format export_formats[] = {
-    {.name = "pprof", .summary = "go tool pprof, Parca, Pyroscope", .profile = render_pprof,
+    {.summary = "go tool pprof, Parca, Pyroscope", .profile = render_pprof,
      .is_binary = true},
-    {.name = "speedscope", .summary = "speedscope.app", .profile = render_speedscope},
-    {.name = "collapsed", .summary = "flamegraph.pl, inferno", .other = export_collapsed,
+    {.summary = "speedscope.app", .profile = render_speedscope},
+    {.summary = "flamegraph.pl, inferno", .other = export_collapsed,
      .needs_metric = true},
-    {.name = "dhat", .summary = "Valgrind's dh_view.html", .profile = render_dhat},
-    {.name = "massif", .summary = "ms_print, massif-visualizer", .other = export_massif},
-    {.name = "callgrind", .summary = "callgrind_annotate, KCachegrind",
+    {.summary = "Valgrind's dh_view.html", .profile = render_dhat},
+    {.summary = "ms_print, massif-visualizer", .other = export_massif},
+    {.summary = "callgrind_annotate, KCachegrind",
      .profile = render_callgrind},
-    {.name = "jeprof", .summary = "jeprof, pprof of gperftools (jemalloc's heap_v2)",
+    {.summary = "jeprof, pprof of gperftools (jemalloc's heap_v2)",
      .profile = render_jeprof},
-    {.name = "heaptrack", .summary = "heaptrack_print, heaptrack_gui",
+    {.summary = "heaptrack_print, heaptrack_gui",
      .other = export_heaptrack},
-    {.name = "chrome", .summary = "chrome://tracing, Perfetto: the timeline",
+    {.summary = "chrome://tracing, Perfetto: the timeline",
      .profile = render_chrome},
-    {.name = "json", .summary = "the report's JSON", .other = export_json},
-    {.name = "csv", .summary = "a table of all sites", .other = export_csv},
+    {.summary = "the report's JSON", .other = export_json},
+    {.summary = "a table of all sites", .other = export_csv},
 };
 #define EXPORT_FORMATS (sizeof(export_formats) / sizeof(export_formats[0]))
-
-/* ---- arguments --------------------------------------------------------------- */
-
-enum export_key {
-    EXPORT_KEY_FORMAT = 256,
-    EXPORT_KEY_METRIC,
-    EXPORT_KEY_PROCESS,
-    EXPORT_KEY_ALL,
-    EXPORT_KEY_REVERSE,
-    EXPORT_KEY_THREAD
-};
-
-static const struct argp_option export_option_table[] = {
-    {"format", EXPORT_KEY_FORMAT, "FORMAT", 0, "one of those listed below", 0},
-    {"output", 'o', "OUT", 0, "write to OUT instead of stdout", 0},
-    {"force", 'f', NULL, 0, "overwrite OUT if it exists", 0},
-    {"metric", EXPORT_KEY_METRIC, "METRIC", 0,
-     "allocated, allocations, live, blocks, peak, temporary, leaked or cpu (default live); "
-     "formats that carry several metrics carry all and show this one first",
-     0},
-    {"process", EXPORT_KEY_PROCESS, "PID|#INDEX", 0,
-     "one process, as the report lists them (default: the first)", 0},
-    {"all-processes", EXPORT_KEY_ALL, NULL, 0, "all processes of the run, merged", 0},
-    {"reverse", EXPORT_KEY_REVERSE, NULL, 0, "collapsed: innermost function first", 0},
-    {"by-thread", EXPORT_KEY_THREAD, NULL, 0, "collapsed, cpu: begin stacks with the thread", 0},
-    {0},
-};
-
-static const struct export_format *find_format(const char *name)
-{
-    for (size_t i = 0; i < EXPORT_FORMATS; i++) {
-        if (strcmp(name, export_formats[i].name) == 0) {
-            return &export_formats[i];
-        }
-    }
-    return NULL;
-}
-
-static error_t fail_format(struct argp_state *state, const char *name)
-{
-    char list[256] = "";
-    const char *names[EXPORT_FORMATS];
-    size_t length = 0;
-    for (size_t i = 0; i < EXPORT_FORMATS; i++) {
-        names[i] = export_formats[i].name;
-        length += (size_t)snprintf(list + length, sizeof(list) - length, "%s%s",
-                                   i == 0 ? "" : i + 1 < EXPORT_FORMATS ? ", " : " or ", names[i]);
-    }
-    const char *guess = name != NULL ? command_guess(name, names, EXPORT_FORMATS) : NULL;
-    if (name == NULL) {
-        return arguments_fail(state, "export: no format was named, choose --format %s", list);
-    }
-    return guess != NULL
-               ? arguments_fail(state, "--format=%s: unknown, did you mean %s?", name, guess)
-               : arguments_fail(state, "--format=%s: unknown, choose %s", name, list);
-}
-
-static error_t parse_end(struct argp_state *state, const struct export_arguments *arguments)
-{
-    if (arguments->request.file == NULL) {
-        return arguments_fail(state, "export: no recording was named, write `memtrack export FILE "
-                                     "--format F -o OUT`");
-    }
-    if (arguments->format == NULL) {
-        return fail_format(state, NULL);
-    }
-    bool is_collapsed = strcmp(arguments->format->name, "collapsed") == 0;
-    if ((arguments->is_reversed || arguments->by_thread) && !is_collapsed) {
-        return arguments_fail(state, "--%s: only for --format collapsed; leave it out",
-                              arguments->is_reversed ? "reverse" : "by-thread");
-    }
-    if (arguments->by_thread && arguments->metric != PROFILE_CPU) {
-        return arguments_fail(state, "--by-thread: memory is counted by site, not by thread; use "
-                                     "it with --metric cpu");
-    }
-    return 0;
-}
-
-static error_t parse_option(int key, char *value, struct argp_state *state)
-{
-    struct export_arguments *arguments = state->input;
-    switch (key) {
-    case EXPORT_KEY_FORMAT:
-        arguments->format = find_format(value);
-        return arguments->format != NULL ? 0 : fail_format(state, value);
-    case EXPORT_KEY_METRIC:
-        arguments->metric = profile_metric_find(value);
-        return arguments->metric != PROFILE_METRICS
-                   ? 0
-                   : arguments_fail(state,
-                                    "--metric=%s: unknown, choose allocated, allocations, live, "
-                                    "blocks, peak, temporary, leaked or cpu",
-                                    value);
-    case EXPORT_KEY_PROCESS:
-        arguments->request.process = value;
-        return 0;
-    case EXPORT_KEY_ALL:
-        arguments->request.all_processes = true;
-        return 0;
-    case EXPORT_KEY_REVERSE:
-        arguments->is_reversed = true;
-        return 0;
-    case EXPORT_KEY_THREAD:
-        arguments->by_thread = true;
-        return 0;
-    case 'o':
-        arguments->output = value;
-        return 0;
-    case 'f':
-        arguments->overwrite = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (arguments->request.file != NULL) {
-            return arguments_fail(state, "export: \"%s\" is one file too many, name one recording",
-                                  value);
-        }
-        arguments->request.file = value;
-        return 0;
-    case ARGP_KEY_END:
-        return parse_end(state, arguments);
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
+static_assert(EXPORT_FORMATS == EXPORT_NAMES, "each format has a name to choose it by");
 
 /* ---- the command ------------------------------------------------------------- */
 
-static int export_write(const struct export_arguments *arguments, const struct profiled *profiled,
+static int export_write(const struct view_options *view, const struct profiled *profiled,
                         struct mt_error *error)
 {
-    const struct export_format *format = arguments->format;
+    const struct export_format *format = &export_formats[view->format];
     struct output output;
-    bool to_stdout = arguments->output == NULL || strcmp(arguments->output, "-") == 0;
+    bool to_stdout = view->output == NULL || strcmp(view->output, "-") == 0;
     if (format->is_binary && to_stdout && isatty(STDOUT_FILENO) == 1) {
         return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
                             "--format=%s: is not for a terminal; name a file with -o",
-                            format->name);
+                            export_names[view->format]);
     }
-    int code = output_create(&output, arguments->output, profiled->opened.model->selector.path,
-                             arguments->overwrite, error);
+    int code = output_create(&output, view->output, profiled->opened.model->selector.path,
+                             view->overwrite, error);
     if (code != 0) {
         return code;
     }
     if (format->profile != NULL) {
-        format->profile(output.file, profiled->profile, arguments->metric);
+        format->profile(output.file, profiled->profile, view->metric);
     } else {
-        format->other(output.file, arguments, profiled);
+        format->other(output.file, view, profiled);
     }
     return output_close(&output, error);
 }
@@ -276,36 +148,79 @@ static char *help_filter(int key, const char *text, void *input)
     }
     fputs("Formats:\n", out);
     for (size_t i = 0; i < EXPORT_FORMATS; i++) {
-        fprintf(out, "  %-12s %s\n", export_formats[i].name, export_formats[i].summary);
+        fprintf(out, "  %-12s %s\n", export_names[i], export_formats[i].summary);
     }
     fclose(out);
     return list;
 }
 
-int command_export(int argc, char **argv)
+static error_t parse_end(int key, char *value, const struct argp_state *state, void *context)
 {
-    static const struct argp parser = {
-        .options = export_option_table,
-        .parser = parse_option,
-        .args_doc = "FILE[@STATE]",
-        .doc = "Writes a recording in the format of another tool.\v ",
-        .help_filter = help_filter,
-    };
-    struct export_arguments arguments = {.metric = PROFILE_LIVE};
-    struct mt_error error = {0};
-    int code = arguments_parse(&parser, argc, argv, &arguments, &error);
-    if (code != 0) {
-        return code > 0 ? MT_STATUS_OK : command_fail(&error);
+    const struct view_options *view = context;
+    (void)value;
+    if (key != ARGP_KEY_END) {
+        return 0;
     }
+    if (!view->has_format) {
+        char list[256];
+        arguments_list_words(export_names, list, sizeof(list));
+        return arguments_fail(state, "export: no format was named, choose --format %s", list);
+    }
+    bool is_collapsed = strcmp(export_names[view->format], "collapsed") == 0;
+    if ((view->is_reversed || view->by_thread) && !is_collapsed) {
+        return arguments_fail(state, "--%s: only for --format collapsed; leave it out",
+                              view->is_reversed ? "reverse" : "by-thread");
+    }
+    return 0;
+}
+
+static const struct view_command export_command = {
+    .name = "export",
+    .operands = "FILE[@STATE]",
+    .operands_min = 1,
+    .operands_max = 1,
+    .example = "FILE --format F -o OUT",
+    .doc = "Writes a recording in the format of another tool.\v ",
+    .takes = {{VIEW_FORMAT, .words = export_names, .help = "one of those listed below"},
+              {VIEW_OUTPUT},
+              {VIEW_FORCE},
+              {VIEW_METRIC,
+               .help = "allocated, allocations, live, blocks, peak, temporary, leaked or cpu "
+                       "(default live); formats that carry several metrics carry all and show "
+                       "this one first"},
+              {VIEW_PROCESS},
+              {VIEW_ALL_PROCESSES},
+              {VIEW_REVERSE, .help = "collapsed: innermost function first"},
+              {VIEW_BY_THREAD, .help = "collapsed, cpu: begin stacks with the thread"}},
+    .parse = parse_end,
+    .help_filter = help_filter,
+};
+
+static int run(const struct view_options *view, struct mt_error *error)
+{
+    const struct profiled_request request = {
+        .file = view->files[0], .process = view->process, .all_processes = view->all_processes};
     struct profiled profiled;
-    code = profiled_open(&profiled, &arguments.request, &error);
+    int code = profiled_open(&profiled, &request, error);
     if (code == 0) {
-        code = profiled_need(&profiled, arguments.metric, &error);
+        code = profiled_need(&profiled, view->metric, error);
     }
     if (code == 0) {
         profiled_tell_nameless(&profiled);
-        code = export_write(&arguments, &profiled, &error);
+        code = export_write(view, &profiled, error);
     }
     profiled_close(&profiled);
-    return code != 0 ? command_fail(&error) : MT_STATUS_OK;
+    return code;
+}
+
+int command_export(int argc, char **argv)
+{
+    struct view_options view = {.metric = PROFILE_LIVE};
+    struct mt_error error = {0};
+    int code = view_options_parse(&export_command, argc, argv, &view, &view, &error);
+    if (code == 0) {
+        code = run(&view, &error);
+    }
+    view_options_deinit(&view);
+    return code < 0 ? command_fail(&error) : MT_STATUS_OK;
 }

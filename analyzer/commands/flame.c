@@ -1,150 +1,80 @@
 #include "commands/flame.h"
 
-#include "commands/arguments.h"
 #include "commands/command.h"
-#include "commands/output.h"
 #include "commands/profiled.h"
+#include "commands/view_options.h"
 #include "render/flame.h"
 #include "report/quantity.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #define FLAME_MIN_PERCENT_DEFAULT 0.02
 
 struct flame_arguments {
-    struct profiled_request request;
-    const char *before; /* A of "A B"; NULL: one recording */
-    const char *output;
+    struct view_options view;
     const char *title;
-    struct flame_request tree;
     struct flame_options options;
-    bool overwrite;
 };
 
-enum flame_key {
-    FLAME_KEY_METRIC = 256,
-    FLAME_KEY_PROCESS,
-    FLAME_KEY_ALL,
-    FLAME_KEY_INVERTED,
-    FLAME_KEY_REVERSE,
-    FLAME_KEY_THREAD,
-    FLAME_KEY_TITLE,
-    FLAME_KEY_WIDTH
-};
+enum flame_key { FLAME_KEY_INVERTED = VIEW_KEY_OWN, FLAME_KEY_TITLE, FLAME_KEY_WIDTH };
 
-static const struct argp_option flame_option_table[] = {
-    {"output", 'o', "OUT.svg", 0, "the picture (default: stdout)", 0},
-    {"force", 'f', NULL, 0, "overwrite OUT.svg if it exists", 0},
-    {"metric", FLAME_KEY_METRIC, "METRIC", 0,
-     "allocated, allocations, live, blocks, peak, temporary, leaked or cpu (default live)", 0},
+static const struct argp_option flame_own_options[] = {
     {"inverted", FLAME_KEY_INVERTED, NULL, 0, "icicle: the root on top", 0},
-    {"reverse", FLAME_KEY_REVERSE, NULL, 0,
-     "begin at the innermost function: who calls it, on top of it", 0},
-    {"by-thread", FLAME_KEY_THREAD, NULL, 0, "cpu: each thread by itself", 0},
-    {"process", FLAME_KEY_PROCESS, "PID|#INDEX", 0,
-     "one process, as the report lists them (default: the first)", 0},
-    {"all-processes", FLAME_KEY_ALL, NULL, 0, "all processes of the run, merged", 0},
     {"min-width", FLAME_KEY_WIDTH, "PERCENT", 0,
      "leave out narrower frames (default 0.02; 0: none)", 0},
     {"title", FLAME_KEY_TITLE, "TEXT", 0, "the headline", 0},
     {0},
 };
 
-static error_t parse_metric(struct argp_state *state, const char *value,
-                            struct flame_arguments *arguments)
+static error_t parse_own(int key, char *value, const struct argp_state *state, void *context)
 {
-    arguments->tree.metric = profile_metric_find(value);
-    return arguments->tree.metric != PROFILE_METRICS
-               ? 0
-               : arguments_fail(state,
-                                "--metric=%s: unknown, choose allocated, allocations, live, "
-                                "blocks, peak, temporary, leaked or cpu",
-                                value);
-}
-
-static error_t parse_width(struct argp_state *state, const char *value,
-                           struct flame_arguments *arguments)
-{
+    struct flame_arguments *arguments = context;
     char *end;
-    double percent = strtod(value, &end);
-    if (end == value || *end != '\0' || !isfinite(percent) || percent < 0 || percent > 100) {
-        return arguments_fail(state, "--min-width=%s: not a percentage, write for example 0.1",
-                              value);
-    }
-    arguments->options.min_percent = percent;
-    return 0;
-}
-
-static error_t parse_file(struct argp_state *state, const char *value,
-                          struct flame_arguments *arguments)
-{
-    if (arguments->before != NULL) {
-        return arguments_fail(state, "flame: \"%s\" is one file too many, name one recording, or "
-                                     "two to compare",
-                              value);
-    }
-    arguments->before = arguments->request.file;
-    arguments->request.file = value;
-    return 0;
-}
-
-static error_t parse_end(struct argp_state *state, const struct flame_arguments *arguments)
-{
-    if (arguments->request.file == NULL) {
-        return arguments_fail(
-            state, "flame: no recording was named, write `memtrack flame FILE -o OUT.svg`");
-    }
-    if (arguments->tree.by_thread && arguments->tree.metric != PROFILE_CPU) {
-        return arguments_fail(state, "--by-thread: memory is counted by site, not by thread; use "
-                                     "it with --metric cpu");
-    }
-    return 0;
-}
-
-static error_t parse_option(int key, char *value, struct argp_state *state)
-{
-    struct flame_arguments *arguments = state->input;
     switch (key) {
-    case FLAME_KEY_METRIC:
-        return parse_metric(state, value, arguments);
-    case FLAME_KEY_WIDTH:
-        return parse_width(state, value, arguments);
-    case FLAME_KEY_PROCESS:
-        arguments->request.process = value;
-        return 0;
-    case FLAME_KEY_ALL:
-        arguments->request.all_processes = true;
-        return 0;
     case FLAME_KEY_INVERTED:
         arguments->options.is_icicle = true;
-        return 0;
-    case FLAME_KEY_REVERSE:
-        arguments->tree.is_reversed = true;
-        return 0;
-    case FLAME_KEY_THREAD:
-        arguments->tree.by_thread = true;
         return 0;
     case FLAME_KEY_TITLE:
         arguments->title = value;
         return 0;
-    case 'o':
-        arguments->output = value;
-        return 0;
-    case 'f':
-        arguments->overwrite = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        return parse_file(state, value, arguments);
-    case ARGP_KEY_END:
-        return parse_end(state, arguments);
+    case FLAME_KEY_WIDTH:
+        arguments->options.min_percent = strtod(value, &end);
+        return end != value && *end == '\0' && isfinite(arguments->options.min_percent)
+                       && arguments->options.min_percent >= 0
+                       && arguments->options.min_percent <= 100
+                   ? 0
+                   : arguments_fail(state, "--min-width=%s: not a percentage, write for example 0.1",
+                                    value);
     default:
-        return ARGP_ERR_UNKNOWN;
+        return 0;
     }
 }
+
+static const struct view_command flame_command = {
+    .name = "flame",
+    .operands = "FILE[@STATE]\nA B",
+    .operands_min = 1,
+    .operands_max = 2,
+    .example = "FILE -o OUT.svg",
+    .one_more = "one file too many, name one recording, or two to compare",
+    .doc = "Draws a flame graph: one SVG file that needs nothing else.\v"
+           "With two recordings, or two states of one, the picture shows what changed from A to "
+           "B: red grew, blue shrank.\n\n"
+           "In a browser: click or Enter zooms, Esc zooms out, arrows move, / searches by a "
+           "regular expression.",
+    .takes = {{VIEW_OUTPUT, .value = "OUT.svg", .help = "the picture (default: stdout)"},
+              {VIEW_FORCE},
+              {VIEW_METRIC},
+              {VIEW_REVERSE,
+               .help = "begin at the innermost function: who calls it, on top of it"},
+              {VIEW_BY_THREAD},
+              {VIEW_PROCESS},
+              {VIEW_ALL_PROCESSES}},
+    .own = flame_own_options,
+    .parse = parse_own,
+};
 
 /* ---- the picture ------------------------------------------------------------- */
 
@@ -177,10 +107,13 @@ static const char *format_total(struct region *region, const struct profile *pro
 static void draw(FILE *out, const struct flame_arguments *arguments,
                  const struct profiled *profiled, const struct profiled *before)
 {
+    const struct view_options *view = &arguments->view;
     struct region *region = profiled->region;
     const struct profile *profile = profiled->profile;
-    enum profile_metric metric = arguments->tree.metric;
+    enum profile_metric metric = view->metric;
     const struct profile *baseline = before != NULL ? before->profile : NULL;
+    const struct flame_request request = {
+        .metric = metric, .is_reversed = view->is_reversed, .by_thread = view->by_thread};
     struct flame_options options = arguments->options;
     options.title = arguments->title != NULL
                         ? arguments->title
@@ -193,63 +126,54 @@ static void draw(FILE *out, const struct flame_arguments *arguments,
             : region_format(region, "%s, before %s   red grew, blue shrank   %s",
                             format_total(region, profile, metric),
                             format_total(region, baseline, metric), profile->command);
-    render_flame(out, flame_tree_make(region, profile, baseline, &arguments->tree), &options);
+    render_flame(out, flame_tree_make(region, profile, baseline, &request), &options);
 }
 
-/* Loads A, if there is one, and B, and checks that they have the metric. */
-static int load(const struct flame_arguments *arguments, struct profiled *profiled,
-                struct profiled *before, struct mt_error *error)
+static int open_one(const struct view_options *view, const char *file, struct profiled *profiled,
+                    struct mt_error *error)
 {
-    int code = profiled_open(profiled, &arguments->request, error);
+    const struct profiled_request request = {
+        .file = file, .process = view->process, .all_processes = view->all_processes};
+    int code = profiled_open(profiled, &request, error);
+    return code == 0 ? profiled_need(profiled, view->metric, error) : code;
+}
+
+static int run(const struct flame_arguments *arguments, struct mt_error *error)
+{
+    const struct view_options *view = &arguments->view;
+    struct profiled profiled = {0};
+    struct profiled before = {0};
+    struct output output;
+    bool is_difference = view->file_count == 2;
+    int code = open_one(view, view->files[view->file_count - 1], &profiled, error);
+    if (code == 0 && is_difference) {
+        code = open_one(view, view->files[0], &before, error);
+    }
     if (code == 0) {
-        code = profiled_need(profiled, arguments->tree.metric, error);
+        profiled_tell_nameless(&profiled);
+        code = output_create(&output, view->output, profiled.opened.model->selector.path,
+                             view->overwrite, error);
     }
-    if (code == 0 && arguments->before != NULL) {
-        struct profiled_request request = arguments->request;
-        request.file = arguments->before;
-        code = profiled_open(before, &request, error);
-        if (code == 0) {
-            code = profiled_need(before, arguments->tree.metric, error);
-        }
+    if (code == 0) {
+        draw(output.file, arguments, &profiled, is_difference ? &before : NULL);
+        code = output_close(&output, error);
     }
+    profiled_close(&before);
+    profiled_close(&profiled);
     return code;
 }
 
 int command_flame(int argc, char **argv)
 {
-    static const struct argp parser = {
-        .options = flame_option_table,
-        .parser = parse_option,
-        .args_doc = "FILE[@STATE]\nA B",
-        .doc = "Draws a flame graph: one SVG file that needs nothing else.\v"
-               "With two recordings, or two states of one, the picture shows what changed from A "
-               "to B: red grew, blue shrank.\n\n"
-               "In a browser: click or Enter zooms, Esc zooms out, arrows move, / searches by a "
-               "regular expression.",
-    };
     struct flame_arguments arguments = {
-        .tree = {.metric = PROFILE_LIVE},
+        .view = {.metric = PROFILE_LIVE},
         .options = {.min_percent = FLAME_MIN_PERCENT_DEFAULT},
     };
     struct mt_error error = {0};
-    int code = arguments_parse(&parser, argc, argv, &arguments, &error);
-    if (code != 0) {
-        return code > 0 ? MT_STATUS_OK : command_fail(&error);
-    }
-    struct profiled profiled = {0};
-    struct profiled before = {0};
-    code = load(&arguments, &profiled, &before, &error);
+    int code = view_options_parse(&flame_command, argc, argv, &arguments.view, &arguments, &error);
     if (code == 0) {
-        struct output output;
-        profiled_tell_nameless(&profiled);
-        code = output_create(&output, arguments.output, profiled.opened.model->selector.path,
-                             arguments.overwrite, &error);
-        if (code == 0) {
-            draw(output.file, &arguments, &profiled, arguments.before != NULL ? &before : NULL);
-            code = output_close(&output, &error);
-        }
+        code = run(&arguments, &error);
     }
-    profiled_close(&before);
-    profiled_close(&profiled);
-    return code != 0 ? command_fail(&error) : MT_STATUS_OK;
+    view_options_deinit(&arguments.view);
+    return code < 0 ? command_fail(&error) : MT_STATUS_OK;
 }

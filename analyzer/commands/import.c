@@ -1,64 +1,38 @@
 #include "commands/import.h"
 
-#include "commands/arguments.h"
 #include "commands/command.h"
 #include "commands/names.h"
+#include "commands/view_options.h"
 #include "foundation/region.h"
 #include "recording/import_profile.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-struct import_arguments {
-    const char *input;
-    const char *output;
-    bool overwrite;
-    bool is_quiet;
+static const struct view_command import_command = {
+    .name = "import",
+    .operands = "FILE",
+    .operands_min = 1,
+    .operands_max = 1,
+    .missing = "no profile was named",
+    .example = "FILE -o OUT.mtk",
+    .one_more = "one file too many, import one by one",
+    .doc = "Makes a recording of a heap profile that jemalloc (prof:true) or gperftools "
+           "(HEAPPROFILE) wrote, so that report, diff, check, flame and export work on it.\v"
+           "Counts of a sampled profile become estimates, as jeprof makes them. A profile is one "
+           "moment: the peak is not known, and stands for that moment.",
+    .takes = {{VIEW_OUTPUT,
+               .help = "the recording (default: FILE's name and .mtk, in this folder)"},
+              {VIEW_FORCE},
+              {VIEW_QUIET, .help = "do not say what was written"}},
 };
 
-static const struct argp_option import_option_table[] = {
-    {"output", 'o', "OUT", 0, "the recording (default: FILE's name and .mtk, in this folder)", 0},
-    {"force", 'f', NULL, 0, "overwrite OUT if it exists", 0},
-    {"quiet", 'q', NULL, 0, "do not say what was written", 0},
-    {0},
-};
-
-static error_t parse_option(int key, char *value, struct argp_state *state)
-{
-    struct import_arguments *arguments = state->input;
-    switch (key) {
-    case 'o':
-        arguments->output = value;
-        return 0;
-    case 'f':
-        arguments->overwrite = true;
-        return 0;
-    case 'q':
-        arguments->is_quiet = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (arguments->input != NULL) {
-            return arguments_fail(state, "import: \"%s\" is one file too many, import one by one",
-                                  value);
-        }
-        arguments->input = value;
-        return 0;
-    case ARGP_KEY_END:
-        return arguments->input != NULL
-                   ? 0
-                   : arguments_fail(state, "import: no profile was named, write `memtrack import "
-                                           "FILE -o OUT.mtk`");
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static int import(const struct import_arguments *arguments, const char *output,
+static int import(const struct view_options *options, const char *output,
                   struct mt_error *error)
 {
     struct import_result result;
     int code =
-        import_profile(arguments->input, output, arguments->overwrite, &result, error);
+        import_profile(options->files[0], output, options->overwrite, &result, error);
     if (code != 0) {
         return code;
     }
@@ -69,9 +43,9 @@ static int import(const struct import_arguments *arguments, const char *output,
     if (result.is_cut) {
         fprintf(stderr, "memtrack: %s: has no MAPPED_LIBRARIES part: addresses get no names; dump "
                         "it again to its end\n",
-                arguments->input);
+                options->files[0]);
     }
-    if (!arguments->is_quiet) {
+    if (!options->is_quiet) {
         fprintf(stderr, "memtrack: wrote %s, %zu stacks\n", output, result.stacks);
     }
     return 0;
@@ -79,29 +53,19 @@ static int import(const struct import_arguments *arguments, const char *output,
 
 int command_import(int argc, char **argv)
 {
-    static const struct argp parser = {
-        .options = import_option_table,
-        .parser = parse_option,
-        .args_doc = "FILE",
-        .doc = "Makes a recording of a heap profile that jemalloc (prof:true) or gperftools "
-               "(HEAPPROFILE) wrote, so that report, diff, check, flame and export work on it.\v"
-               "Counts of a sampled profile become estimates, as jeprof makes them. A profile is "
-               "one moment: the peak is not known, and stands for that moment.",
-    };
-    struct import_arguments arguments = {0};
+    struct view_options options = {0};
     struct mt_error error = {0};
-    int code = arguments_parse(&parser, argc, argv, &arguments, &error);
-    if (code != 0) {
-        return code > 0 ? MT_STATUS_OK : command_fail(&error);
+    int code = view_options_parse(&import_command, argc, argv, &options, NULL, &error);
+    if (code == 0) {
+        struct region *region = region_new();
+        const char *slash = strrchr(options.files[0], '/');
+        const char *output = options.output != NULL
+                                 ? options.output
+                                 : region_format(region, "%s.mtk",
+                                                 slash != NULL ? slash + 1 : options.files[0]);
+        code = import(&options, output, &error);
+        region_free(region);
     }
-    struct region *region = region_new();
-    const char *slash = strrchr(arguments.input, '/');
-    const char *output = arguments.output != NULL
-                             ? arguments.output
-                             : region_format(region, "%s.mtk",
-                                             slash != NULL ? slash + 1 : arguments.input);
-    code = import(&arguments, output, &error);
-    int status = code != 0 ? command_fail(&error) : MT_STATUS_OK;
-    region_free(region);
-    return status;
+    view_options_deinit(&options);
+    return code < 0 ? command_fail(&error) : MT_STATUS_OK;
 }

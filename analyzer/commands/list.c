@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "commands/arguments.h"
 #include "commands/command.h"
-#include "commands/output.h"
+#include "commands/view_options.h"
 #include "recorder/arena_find.h"
 
 struct list {
@@ -15,28 +14,14 @@ struct list {
     struct render_json json;
 };
 
-enum list_key { LIST_KEY_FORMAT = 256 };
+static const char *const list_format_names[] = {"text", "json", NULL};
 
-static const struct argp_option list_option_table[] = {
-    {"format", LIST_KEY_FORMAT, "FORMAT", 0, "text or json (default text)", 0},
-    {0},
+static const struct view_command list_command = {
+    .name = "list",
+    .one_more = "one argument too many, it takes none",
+    .doc = "Lists the tracked processes of this user: those that `memtrack snapshot PID` reaches.",
+    .takes = {{VIEW_FORMAT, .words = list_format_names}},
 };
-
-static error_t list_parse(int key, char *value, struct argp_state *state)
-{
-    struct list *list = state->input;
-    switch (key) {
-    case LIST_KEY_FORMAT:
-        list->is_json = strcmp(value, "json") == 0;
-        return list->is_json || strcmp(value, "text") == 0
-                   ? 0
-                   : arguments_fail(state, "--format=%s: unknown, choose text or json", value);
-    case ARGP_KEY_ARG:
-        return arguments_fail(state, "list: \"%s\" is one argument too many, it takes none", value);
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 /* A process as the arena shows it now. */
 static int list_visit(void *context, pid_t pid, const struct arena_file *file, uint32_t index)
@@ -111,26 +96,23 @@ static void list_print_json(struct list *list)
 
 int command_list(int argc, char **argv)
 {
-    static const struct argp parser = {
-        .options = list_option_table,
-        .parser = list_parse,
-        .doc = "Lists the tracked processes of this user: those that `memtrack snapshot PID` "
-               "reaches.",
-    };
     struct list list = {0};
+    struct view_options options = {0};
     struct mt_error error = {0};
     struct output output;
-    int code = arguments_parse(&parser, argc, argv, &list, &error);
-    if (code != 0) {
-        return code > 0 ? MT_STATUS_OK : command_fail(&error);
+    int code = view_options_parse(&list_command, argc, argv, &options, NULL, &error);
+    if (code == 0) {
+        code = output_open(&output, NULL, NULL, &error);
     }
-    if (output_open(&output, NULL, NULL, &error) != 0) {
-        return command_fail(&error);
+    if (code == 0) {
+        list.is_json = strcmp(list_format_names[options.format], "json") == 0;
+        if (list.is_json) {
+            list_print_json(&list);
+        } else {
+            list_print_text(&list);
+        }
+        code = output_close(&output, &error);
     }
-    if (list.is_json) {
-        list_print_json(&list);
-    } else {
-        list_print_text(&list);
-    }
-    return output_close(&output, &error) != 0 ? command_fail(&error) : MT_STATUS_OK;
+    view_options_deinit(&options);
+    return code < 0 ? command_fail(&error) : MT_STATUS_OK;
 }

@@ -24,6 +24,19 @@ static const struct model_process *opened_find(const struct model *model, const 
     return found;
 }
 
+int opened_choose(const struct model *model, const char *name,
+                  const struct model_process **process, struct mt_error *error)
+{
+    *process = name == NULL ? &model->processes[0] : opened_find(model, name);
+    if (*process == NULL) {
+        return mt_error_set(error, -ESRCH, MT_STATUS_NO_INPUT,
+                            "%s: no process %s in it; it has %zu, #0 to #%zu",
+                            model->selector.path, name, model->process_count,
+                            model->process_count - 1);
+    }
+    return 0;
+}
+
 /* A number that names no file is a process's. */
 static pid_t opened_pid(const char *path)
 {
@@ -131,13 +144,9 @@ static int opened_open_as(struct opened *opened, const char *file, const char *p
         return code;
     }
     const struct model *model = opened->model;
-    opened->process =
-        process == NULL ? &model->processes[0] : opened_find(model, process);
-    if (opened->process == NULL) {
-        return mt_error_set(error, -ESRCH, MT_STATUS_NO_INPUT,
-                            "%s: no process %s in it; it has %zu, #0 to #%zu",
-                            model->selector.path, process, model->process_count,
-                            model->process_count - 1);
+    code = opened_choose(model, process, &opened->process, error);
+    if (code != 0) {
+        return code;
     }
     const char *damage = recording_reader_damage(model->reader);
     if (damage != NULL) {

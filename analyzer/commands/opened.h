@@ -18,6 +18,11 @@ struct opened {
  * run's own suppressions name are in the class "ignored". */
 int opened_load(const char *file, struct model **model, struct mt_error *error);
 
+/* Finds the process that a person names: a pid, "#INDEX" or a program's name; NULL is the run's
+ * first. Returns 0, or a negative errno and *error. */
+int opened_choose(const struct model *model, const char *name,
+                  const struct model_process **process, struct mt_error *error);
+
 /* Loads `file` as above, but without lifetimes and CPU samples, and with all leaks in their
  * own classes: for commands that apply suppressions themselves. `process` is a pid, "#INDEX", a program's name,
  * or NULL for the run's first. Tells on stderr what is damaged. Returns 0, or a negative

@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+const char *const output_format_names[] = {"text", "json", "csv", "markdown", NULL};
+const char *const output_color_names[] = {"auto", "always", "never", NULL};
+
 static bool output_is_same_file(const char *path, const char *input)
 {
     struct stat a;
@@ -78,7 +81,13 @@ static bool output_is_set(const char *variable)
     return value != NULL && value[0] != '\0';
 }
 
-/* Sources: no-color.org and force-color.org. */
+static bool output_is_zero(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value != NULL && strcmp(value, "0") == 0;
+}
+
+/* Sources: no-color.org, force-color.org and bixense.com/clicolors. */
 static bool output_wants_color(FILE *file, enum output_color color)
 {
     if (color != OUTPUT_COLOR_AUTO) {
@@ -87,8 +96,12 @@ static bool output_wants_color(FILE *file, enum output_color color)
     if (output_is_set("NO_COLOR")) {
         return false;
     }
-    if (output_is_set("FORCE_COLOR")) {
+    if (output_is_set("FORCE_COLOR")
+        || (output_is_set("CLICOLOR_FORCE") && !output_is_zero("CLICOLOR_FORCE"))) {
         return true;
+    }
+    if (output_is_zero("CLICOLOR")) {
+        return false;
     }
     const char *term = getenv("TERM");
     bool is_dumb = term == NULL || strcmp(term, "dumb") == 0;
@@ -114,26 +127,4 @@ struct render_options output_render_options(FILE *file, enum output_color color,
         .has_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
         .is_wide = is_wide,
     };
-}
-
-static int output_find(const char *text, const char *const *names, int count)
-{
-    for (int i = 0; i < count; i++) {
-        if (strcmp(text, names[i]) == 0) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-int output_parse_format(const char *text)
-{
-    static const char *const names[] = {"text", "json", "csv", "markdown"};
-    return output_find(text, names, 4);
-}
-
-int output_parse_color(const char *text)
-{
-    static const char *const names[] = {"auto", "always", "never"};
-    return output_find(text, names, 3);
 }

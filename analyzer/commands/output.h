@@ -33,8 +33,8 @@ int output_close(struct output *output, struct mt_error *error);
  * COLUMNS, the terminal and the locale say. */
 struct render_options output_render_options(FILE *file, enum output_color color, bool is_wide);
 
-/* "text", "json", "csv", "markdown" and "auto", "always", "never"; -1: another word. */
-int output_parse_format(const char *text);
-int output_parse_color(const char *text);
+/* What --format and --color take, in the order of the enums; NULL ends them. */
+extern const char *const output_format_names[];
+extern const char *const output_color_names[];
 
 #endif

@@ -10,10 +10,6 @@ int profiled_open(struct profiled *profiled, const struct profiled_request *requ
 {
     *profiled = (struct profiled){0};
     profiled->region = region_new();
-    if (request->process != NULL && request->all_processes) {
-        return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
-                            "--process and --all-processes: contradict each other, give one");
-    }
     int code = opened_open_whole(&profiled->opened, request->file, request->process, error);
     if (code == 0) {
         profiled->profile = profile_make(profiled->region, profiled->opened.model,

@@ -10,12 +10,9 @@
 /* The report, on stderr or in the log file: stdout is the program's. */
 static int run_print_report(const struct run_options *options, const struct recorder_result *result)
 {
-    static const enum output_color colors[] = {[RUN_COLOR_AUTO] = OUTPUT_COLOR_AUTO,
-                                               [RUN_COLOR_ALWAYS] = OUTPUT_COLOR_ALWAYS,
-                                               [RUN_COLOR_NEVER] = OUTPUT_COLOR_NEVER};
     struct report_options report = {
         .file = result->output,
-        .color = colors[options->color],
+        .color = options->color,
         .top = (size_t)options->top,
     };
     struct output output = {.file = stderr, .name = "stderr"};

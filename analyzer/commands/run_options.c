@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "commands/arguments.h"
 #include "commands/command.h"
 #include "commands/quantity.h"
 #include "core/capture.h"
@@ -49,7 +50,7 @@ const char run_options_help[] =
     "      --log-file FILE      where the report goes (default stderr)\n"
     "  -q, --quiet              no progress line, no remarks\n"
     "  -v, --verbose            say more\n"
-    "      --color=auto|always|never\n"
+    "      --color=auto|always|never, --no-color\n"
     "  -h, --help               this text\n";
 
 enum run_option {
@@ -72,7 +73,8 @@ enum run_option {
     RUN_OPTION_REPORT,
     RUN_OPTION_TOP,
     RUN_OPTION_LOG_FILE,
-    RUN_OPTION_COLOR
+    RUN_OPTION_COLOR,
+    RUN_OPTION_NO_COLOR
 };
 
 static const struct option run_long_options[] = {
@@ -100,22 +102,10 @@ static const struct option run_long_options[] = {
     {"quiet", no_argument, NULL, 'q'},
     {"verbose", no_argument, NULL, 'v'},
     {"color", required_argument, NULL, RUN_OPTION_COLOR},
+    {"no-color", no_argument, NULL, RUN_OPTION_NO_COLOR},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
-
-/* Looks `text` up in names (NULL-terminated); returns its position, or -1 and *error. */
-static int choice_parse(const char *option, const char *text, const char *const *names,
-                        const char *choices, struct mt_error *error)
-{
-    for (int i = 0; names[i] != NULL; i++) {
-        if (strcmp(names[i], text) == 0) {
-            return i;
-        }
-    }
-    return mt_error_set(error, -EINVAL, MT_STATUS_USAGE, "%s: '%s' is not known: choose %s", option,
-                        text, choices);
-}
 
 static int suppressions_add(struct run_options *options, const char *path, struct mt_error *error)
 {
@@ -253,9 +243,9 @@ static int number_into(const char *option, const char *text, uint32_t least, uin
 }
 
 static int choice_into(const char *option, const char *text, const char *const *names,
-                       const char *choices, uint32_t *into, struct mt_error *error)
+                       uint32_t *into, struct mt_error *error)
 {
-    int position = choice_parse(option, text, names, choices, error);
+    int position = arguments_find_word(option, text, names, error);
     if (position < 0) {
         return position;
     }
@@ -300,7 +290,7 @@ static int roots_parse(const char *list, uint32_t *roots, struct mt_error *error
 static int alignment_parse(const char *value, uint32_t *alignment, struct mt_error *error)
 {
     static const char *const names[] = {"1", "2", "4", "8", NULL};
-    int position = choice_parse("--pointer-alignment", value, names, "1, 2, 4 or 8", error);
+    int position = arguments_find_word("--pointer-alignment", value, names, error);
     if (position < 0) {
         return position;
     }
@@ -347,15 +337,15 @@ static int record_option(int option, const char *value, struct run_options *opti
         config->cpu_hz = 0;
         return 0;
     case RUN_OPTION_CPU_CLOCK:
-        return choice_into("--cpu-clock", value, clocks, "cpu or wall", &config->cpu_clock, error);
+        return choice_into("--cpu-clock", value, clocks, &config->cpu_clock, error);
     case RUN_OPTION_DEPTH:
         return number_into("--depth", value, 1, CAPTURE_DEPTH_LIMIT, &config->depth_max, error);
     case RUN_OPTION_FOLLOW:
-        return choice_into("--follow", value, follows, "all, none or fork", &config->follow, error);
+        return choice_into("--follow", value, follows, &config->follow, error);
     case RUN_OPTION_ALLOCATOR:
         return allocator_find(options, value, error);
     case RUN_OPTION_LEAKS:
-        return choice_into("--leaks", value, leaks, "full, counts or off", &config->leaks, error);
+        return choice_into("--leaks", value, leaks, &config->leaks, error);
     case RUN_OPTION_LEAKS_AT_UNDERSCORE_EXIT:
         config->census_flags |= ARENA_CENSUS_FLAG_AT_UNDERSCORE_EXIT;
         return 0;
@@ -378,7 +368,6 @@ static int report_option(int option, const char *value, struct run_options *opti
                          struct mt_error *error)
 {
     static const char *const reports[] = {"none", "text", NULL};
-    static const char *const colors[] = {"auto", "always", "never", NULL};
     uint32_t choice = 0;
     int code = 0;
     switch (option) {
@@ -399,7 +388,7 @@ static int report_option(int option, const char *value, struct run_options *opti
         options->is_verbose = true;
         return 0;
     case RUN_OPTION_REPORT:
-        code = choice_into("--report", value, reports, "text or none", &choice, error);
+        code = choice_into("--report", value, reports, &choice, error);
         options->prints_report = choice != 0;
         return code;
     case RUN_OPTION_TOP:
@@ -407,9 +396,12 @@ static int report_option(int option, const char *value, struct run_options *opti
     case RUN_OPTION_LOG_FILE:
         options->log_file = value;
         return 0;
+    case RUN_OPTION_NO_COLOR:
+        options->color = OUTPUT_COLOR_NEVER;
+        return 0;
     default:
-        code = choice_into("--color", value, colors, "auto, always or never", &choice, error);
-        options->color = (enum run_color)choice;
+        code = choice_into("--color", value, output_color_names, &choice, error);
+        options->color = (enum output_color)choice;
         return code;
     }
 }

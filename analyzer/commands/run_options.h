@@ -10,12 +10,11 @@
 #include <limits.h>
 #include <stdbool.h>
 
+#include "commands/output.h"
 #include "foundation/error.h"
 #include "recorder/recorder.h"
 
 #define RUN_SUPPRESSIONS_MAX 64
-
-enum run_color { RUN_COLOR_AUTO, RUN_COLOR_ALWAYS, RUN_COLOR_NEVER };
 
 struct run_options {
     struct recorder_options recorder;
@@ -27,7 +26,7 @@ struct run_options {
     const char *log_file; /* NULL: stderr */
     bool is_quiet;
     bool is_verbose;
-    enum run_color color;
+    enum output_color color;
     bool wants_help;
     bool is_after_dashes; /* the program was named after "--" */
 };

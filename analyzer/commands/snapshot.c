@@ -4,68 +4,67 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "commands/arguments.h"
 #include "commands/command.h"
 #include "commands/names.h"
 #include "commands/quantity.h"
+#include "commands/view_options.h"
 #include "recorder/arena_find.h"
 #include "recorder/snapshot_file.h"
 
 struct snapshot_arguments {
-    const char *process;
+    struct view_options view;
     struct snapshot_file_options options;
-    bool is_quiet;
     bool is_nameless;
 };
 
-enum snapshot_key { SNAPSHOT_KEY_LABEL = 256, SNAPSHOT_KEY_NO_NAMES };
+enum snapshot_key { SNAPSHOT_KEY_LABEL = VIEW_KEY_OWN, SNAPSHOT_KEY_NO_NAMES };
 
-static const struct argp_option snapshot_option_table[] = {
-    {"output", 'o', "FILE", 0, "the file to write; an existing one is refused without -f", 0},
+static const struct argp_option snapshot_own_options[] = {
     {"label", SNAPSHOT_KEY_LABEL, "NAME", 0, "a name for it: FILE@label:NAME finds it again", 0},
-    {"force", 'f', NULL, 0, "replace an existing file", 0},
     {"no-names", SNAPSHOT_KEY_NO_NAMES, NULL, 0,
      "do not look up functions and lines: faster, addresses only", 0},
-    {"quiet", 'q', NULL, 0, "say nothing when it worked", 0},
     {0},
 };
 
-static error_t snapshot_parse(int key, char *value, struct argp_state *state)
+static error_t snapshot_parse_own(int key, char *value, const struct argp_state *state,
+                                  void *context)
 {
-    struct snapshot_arguments *arguments = state->input;
+    struct snapshot_arguments *arguments = context;
     switch (key) {
-    case 'o':
-        arguments->options.output = value;
-        return 0;
     case SNAPSHOT_KEY_LABEL:
         arguments->options.label = value;
-        return 0;
-    case 'f':
-        arguments->options.overwrite = true;
         return 0;
     case SNAPSHOT_KEY_NO_NAMES:
         arguments->is_nameless = true;
         return 0;
-    case 'q':
-        arguments->is_quiet = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (arguments->process != NULL) {
-            return arguments_fail(state, "snapshot: \"%s\" is one process too many, name one",
-                                  value);
-        }
-        arguments->process = value;
-        return 0;
-    case ARGP_KEY_END:
-        if (arguments->process == NULL || arguments->options.output == NULL) {
-            return arguments_fail(state, "snapshot: a process and a file are needed, write "
-                                         "`memtrack snapshot PID -o FILE`");
-        }
-        return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return arguments->view.output != NULL
+                   ? 0
+                   : arguments_fail(state, "snapshot: no file was named, write `memtrack snapshot "
+                                           "PID -o FILE`");
     }
 }
+
+static const struct view_command snapshot_command = {
+    .name = "snapshot",
+    .operands = "PID -o FILE",
+    .operands_min = 1,
+    .operands_max = 1,
+    .missing = "no process was named",
+    .example = "PID -o FILE",
+    .one_more = "one process too many, name one",
+    .doc = "Writes the present state of a tracked process to FILE, without stopping it.\v"
+           "FILE is a recording with one snapshot: `memtrack report FILE` shows it, `memtrack "
+           "diff A B` compares two. PID may also be the file that a program left which ran with "
+           "MEMTRACK_OUTPUT. `memtrack list` shows what is tracked.",
+    .takes = {{VIEW_OUTPUT,
+               .value = "FILE",
+               .help = "the file to write; an existing one is refused without -f"},
+              {VIEW_FORCE, .help = "replace an existing file"},
+              {VIEW_QUIET}},
+    .own = snapshot_own_options,
+    .parse = snapshot_parse_own,
+};
 
 /* The arena of a pid, or of a file that a process left behind. */
 static int snapshot_open(const char *name, struct arena_file *file, pid_t *pid,
@@ -91,10 +90,12 @@ static int snapshot_take(struct snapshot_arguments *arguments, struct mt_error *
 {
     struct arena_file file;
     pid_t pid;
-    int code = snapshot_open(arguments->process, &file, &pid, error);
+    int code = snapshot_open(arguments->view.files[0], &file, &pid, error);
     if (code != 0) {
         return code;
     }
+    arguments->options.output = arguments->view.output;
+    arguments->options.overwrite = arguments->view.overwrite;
     arguments->options.cause = "request";
     arguments->options.only = -1;
     if (pid > 0) {
@@ -117,27 +118,17 @@ static int snapshot_take(struct snapshot_arguments *arguments, struct mt_error *
 
 int command_snapshot(int argc, char **argv)
 {
-    static const struct argp parser = {
-        .options = snapshot_option_table,
-        .parser = snapshot_parse,
-        .args_doc = "PID -o FILE",
-        .doc = "Writes the present state of a tracked process to FILE, without stopping it.\v"
-               "FILE is a recording with one snapshot: `memtrack report FILE` shows it, `memtrack "
-               "diff A B` compares two. PID may also be the file that a program left which ran "
-               "with MEMTRACK_OUTPUT. `memtrack list` shows what is tracked.",
-    };
     struct snapshot_arguments arguments = {0};
     struct mt_error error = {0};
-    int code = arguments_parse(&parser, argc, argv, &arguments, &error);
-    if (code != 0) {
-        return code > 0 ? MT_STATUS_OK : command_fail(&error);
+    int code =
+        view_options_parse(&snapshot_command, argc, argv, &arguments.view, &arguments, &error);
+    if (code == 0) {
+        code = snapshot_take(&arguments, &error);
+        if (code == 0 && !arguments.view.is_quiet) {
+            fprintf(stderr, "memtrack: %s: written, see `memtrack report %s`\n",
+                    arguments.options.output, arguments.options.output);
+        }
     }
-    if (snapshot_take(&arguments, &error) != 0) {
-        return command_fail(&error);
-    }
-    if (!arguments.is_quiet) {
-        fprintf(stderr, "memtrack: %s: written, see `memtrack report %s`\n",
-                arguments.options.output, arguments.options.output);
-    }
-    return MT_STATUS_OK;
+    view_options_deinit(&arguments.view);
+    return code < 0 ? command_fail(&error) : MT_STATUS_OK;
 }
