@@ -15,10 +15,13 @@ static int ledger_visit(void *context, const void *row)
     const struct recording_ledger *from = row;
     const struct model_snapshot *state = search->model->state_snapshot;
     struct ledger *ledger = search->latest;
-    if (state != NULL && from->snapshot > state->snapshot) {
+    bool is_last = from->snapshot == RECORDING_LEDGER_AT_END;
+    if (state != NULL && (is_last || from->snapshot > state->snapshot)) {
         return 0;
     }
-    if (ledger->count == 0 || from->snapshot > search->snapshot) {
+    bool is_later = search->snapshot != RECORDING_LEDGER_AT_END
+                    && (is_last || from->snapshot > search->snapshot);
+    if (ledger->count == 0 || is_later) {
         *ledger = (struct ledger){0};
         search->snapshot = from->snapshot;
     }

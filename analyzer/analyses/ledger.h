@@ -16,7 +16,7 @@ struct ledger_entry {
 };
 
 struct ledger {
-    const struct model_snapshot *snapshot;
+    const struct model_snapshot *snapshot; /* NULL: at the process's end */
     struct ledger_entry entries[LEDGER_ITEMS_MAX];
     size_t count;
     int64_t rss_bytes; /* their sum */

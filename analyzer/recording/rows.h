@@ -333,8 +333,9 @@ struct recording_holder {
 };
 
 /* A line of the table that adds up to RSS. */
+#define RECORDING_LEDGER_AT_END (-1)
 struct recording_ledger {
-    int64_t snapshot;
+    int64_t snapshot; /* or RECORDING_LEDGER_AT_END: as the process itself told when it ended */
     int64_t process;
     const char *item;
     int64_t bytes;

@@ -194,10 +194,17 @@ static void run_add_totals(struct run_maker *maker)
 static void run_add_timeline(struct run_maker *maker)
 {
     const struct model_process *process = maker->process;
+    struct report_document *document = maker->document;
+    const char *recorder = recording_reader_fact(maker->model->reader, "recorder");
+    if (recorder != NULL && strcmp(recorder, "none") == 0) {
+        report_add_section(document, "Timeline", NULL);
+        report_add_paragraph(document, "none: the program ran without a recorder, see "
+                                       "`memtrack help run`");
+        return;
+    }
     if (process->point_count < 2) {
         return;
     }
-    struct report_document *document = maker->document;
     report_add_section(document, "Timeline", "live bytes");
     struct report_chart *chart = report_add_chart(document, "live", REPORT_BYTES);
     struct report_chart_point *points =
@@ -252,8 +259,8 @@ static void run_add_ledger(struct run_maker *maker)
     }
     report_add_section(
         maker->document, "Where the resident memory was",
-        region_format(region, "%s%s%s", quantity_bytes(ledger->rss_bytes).text,
-                      ledger->snapshot != NULL ? " after " : "",
+        region_format(region, "%s %s%s", quantity_bytes(ledger->rss_bytes).text,
+                      ledger->snapshot != NULL ? "after " : "at the end",
                       ledger->snapshot != NULL
                           ? quantity_seconds((double)ledger->snapshot->time_ns / 1e9).text
                           : ""));

@@ -35,8 +35,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arena/resident.h"
+
 #define ARENA_MAGIC UINT64_C(0x314b434152544d4d) /* "MMTRACK1" */
-#define ARENA_VERSION 2u
+#define ARENA_VERSION 3u
 #define ARENA_CACHE_LINE 64u
 #define ARENA_EXTENT_BYTES UINT64_C(65536)
 #define ARENA_SIZE_DEFAULT_BYTES (UINT64_C(1) << 38)
@@ -381,6 +383,20 @@ struct arena_allocator_figures {
     _Atomic uint64_t metadata_bytes;
 };
 
+/*
+ * What a process tells of itself when it ends by exit, as nobody can look it up afterwards. Where
+ * its memory was is looked at in processes that lived for a while only: it takes some 100 us.
+ */
+struct arena_ending {
+    _Atomic uint32_t has_resident; /* bool; release-stored last */
+    uint32_t has_figures;          /* bool: allocator_figures are of the same moment */
+    struct resident resident;
+    _Atomic uint32_t has_usage; /* bool; release-stored last */
+    int64_t user_ns;
+    int64_t system_ns;
+    int64_t peak_rss_bytes; /* 0: not known */
+};
+
 #define ARENA_TEXT_BYTES 4096u
 #define ARENA_ARGUMENTS_BYTES 16384u
 
@@ -437,6 +453,7 @@ struct arena_process {
     struct arena_error errors[ARENA_ERRORS_MAX];
     struct arena_request requests[ARENA_REQUESTS];
     struct arena_allocator_figures allocator_figures;
+    struct arena_ending ending;
 
     /* Censuses. The recorder (or the program, by the API) raises `requested` and sends the
      * signal `census_signal` to the process; `finished` is the number of the latest complete

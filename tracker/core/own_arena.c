@@ -15,6 +15,8 @@
 #define OWN_SIZE_MIN_BYTES (UINT64_C(16) << 20)
 #define OWN_PATH_BYTES 4096u
 #define OWN_NAMES_MAX 100u
+#define OWN_CPU_HZ 99u
+#define OWN_CPU_HZ_MAX 10000u
 /* Less than a tick on any processor, and so often that a tick is hardly missed. */
 #define OWN_TICK_CYCLES UINT64_C(2000000)
 #ifndef MADV_POPULATE_WRITE
@@ -42,6 +44,31 @@ static uint64_t own_number(const char *text)
         number = number * 10 + (uint64_t)(*text - '0');
     }
     return text != NULL && *text == '\0' ? number : 0;
+}
+
+static bool own_is(const char *text, const char *word)
+{
+    while (text != NULL && *text != '\0' && *text == *word) {
+        text++;
+        word++;
+    }
+    return text != NULL && *text == '\0' && *word == '\0';
+}
+
+/* CPU samples and the leak scan at the end need nobody outside: they are on, as under
+ * `memtrack run`. What cannot be understood counts as not said. */
+static void own_configure(struct arena_config *config)
+{
+    const char *hz = own_variable("MEMTRACK_CPU");
+    const char *leaks = own_variable("MEMTRACK_LEAKS");
+    uint64_t wanted_hz = own_number(hz);
+    config->depth_max = 128;
+    config->sample_bytes = own_number(own_variable("MEMTRACK_SAMPLE"));
+    config->cpu_hz = own_is(hz, "0") || own_is(hz, "off") ? 0
+                     : wanted_hz == 0                     ? OWN_CPU_HZ
+                     : wanted_hz > OWN_CPU_HZ_MAX         ? OWN_CPU_HZ_MAX
+                                                          : (uint32_t)wanted_hz;
+    config->leaks = own_is(leaks, "off") ? 0 : own_is(leaks, "counts") ? 1 : 2;
 }
 
 /* Appends text to path[0..*used) as far as there is room. */
@@ -141,8 +168,7 @@ static void own_fill(struct arena_header *header, uint64_t size)
     header->recorder_pid = 0;
     header->tick_ns = CLOCK_TICK_NS;
     header->key = __rdtsc();
-    header->config.depth_max = 128;
-    header->config.sample_bytes = own_number(own_variable("MEMTRACK_SAMPLE"));
+    own_configure(&header->config);
     uint64_t first = (sizeof *header + ARENA_EXTENT_BYTES - 1) & ~(ARENA_EXTENT_BYTES - 1);
     atomic_store_explicit(&header->used_bytes, first, memory_order_relaxed);
     header->magic = ARENA_MAGIC;

@@ -4,6 +4,8 @@
  *
  *   MEMTRACK_OUTPUT=/dir          /dir/memtrack.<program>.<pid>.arena
  *   MEMTRACK_SAMPLE=BYTES         one allocation per BYTES, as --sample; a plain number
+ *   MEMTRACK_CPU=HZ               CPU samples a second, as --cpu; 0: none; default 99
+ *   MEMTRACK_LEAKS=full|counts|off    the leak scan at the end, as --leaks; default full
  *
  * A disk that is full must not end the program by SIGBUS: each extent is given its memory
  * when it is handed out (MADV_POPULATE_WRITE), and counts as full where that fails. Kernels

@@ -16,6 +16,7 @@
 
 #include "census/census.h"
 #include "core/cpu_timer.h"
+#include "core/ending.h"
 #include "core/raw_syscall.h"
 #include "core/thread_start.h"
 #include "hooks/hook.h"
@@ -29,6 +30,7 @@ static void at_exit(int status, void *argument)
     (void)argument;
     struct capture_origin origin;
     CAPTURE_ORIGIN_HERE(origin);
+    ending_note();
     census_at_exit(&origin, false);
     process_exiting(status);
 }
@@ -175,6 +177,7 @@ HOOK_EXPORT void _exit(int status)
 {
     struct capture_origin origin;
     CAPTURE_ORIGIN_HERE(origin);
+    ending_note();
     census_at_exit(&origin, true);
     process_exiting(status);
     for (;;) {
@@ -192,6 +195,7 @@ HOOK_EXPORT void quick_exit(int status)
     static void (*next)(int);
     struct capture_origin origin;
     CAPTURE_ORIGIN_HERE(origin);
+    ending_note();
     census_at_exit(&origin, false);
     process_exiting(status);
     if (next == NULL) {

@@ -24,26 +24,22 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-/* Resident bytes of a process's mappings by what they are. */
-struct ledger_mappings {
-    int64_t rss_bytes;
-    int64_t anonymous_bytes; /* heap, anonymous mappings; no stacks, nothing of memtrack */
-    int64_t stack_bytes;
-    int64_t file_bytes;
-    int64_t memtrack_bytes;
-};
+#include "arena/resident.h"
 
 /* Reads a text in the form of /proc/PID/smaps. Returns 0 or a negative errno. */
-int ledger_parse(FILE *smaps, struct ledger_mappings *mappings);
-int ledger_read(pid_t pid, struct ledger_mappings *mappings);
+int ledger_parse(FILE *smaps, struct resident *resident);
+int ledger_read(pid_t pid, struct resident *resident);
 
 struct ledger_input {
-    struct ledger_mappings mappings;
+    struct resident resident;
     int64_t live_bytes;
     int64_t own_bytes; /* memtrack's private memory in the process, part of anonymous_bytes */
     bool has_figures;
     int64_t figures_allocated_bytes;
     int64_t figures_active_bytes;
+    /* As the allocator believes, unused pages and its own data included: jemalloc's is an upper
+     * bound. 0: it tells none. */
+    int64_t figures_resident_bytes;
 };
 
 #define LEDGER_ITEMS 8
@@ -52,7 +48,7 @@ struct ledger_item {
     int64_t bytes;
 };
 
-/* Fills items[0..returned); their sum is mappings.rss_bytes. */
+/* Fills items[0..returned); their sum is resident.rss_bytes. */
 int ledger_make(const struct ledger_input *input, struct ledger_item items[LEDGER_ITEMS]);
 
 #endif

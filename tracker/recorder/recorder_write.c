@@ -174,6 +174,9 @@ static int process_write(struct recorder *recorder, struct tracked *tracked)
     if (result == 0) {
         result = tracked_write_process(tracked, &recorder->file, recorder->writer);
     }
+    if (result == 0) {
+        result = tracked_write_last_ledger(tracked, recorder->writer);
+    }
     return result != 0 ? result : tracked_write_points(tracked, recorder->writer);
 }
 
@@ -314,7 +317,8 @@ void recorder_write_snapshot(struct recorder *recorder, uint64_t now_ns, const c
             tracked->census_snapshot = snapshot;
         }
         if (result == 0) {
-            result = tracked_write_ledger(tracked, recorder->writer, snapshot, now_ns);
+            result = tracked_write_ledger(tracked, recorder->writer, snapshot, now_ns,
+                                          label != NULL);
         }
         if (result == 0 && writes_sites) {
             result = process_write(recorder, tracked);

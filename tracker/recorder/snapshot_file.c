@@ -95,6 +95,12 @@ static int snapshot_write_process(const struct arena_file *file, struct tracked 
     if (result == 0) {
         result = tracked_write_points(tracked, recording);
     }
+    if (result == 0) {
+        result = tracked_write_ledger(tracked, recording, 0, arena_file_now_ns(file), true);
+    }
+    if (result == 0) {
+        result = tracked_write_last_ledger(tracked, recording);
+    }
     image_writer_deinit(&image);
     return result;
 }
@@ -192,6 +198,9 @@ int snapshot_file_write(const struct arena_file *file, const struct snapshot_fil
         tracked_free(processes[i]);
     }
     free(processes);
+    if (code == 0 && file->arena.header->recorder_pid == 0) {
+        code = recording_writer_set_fact(recording, "recorder", "none");
+    }
     int committed = recording_writer_commit(recording, error);
     code = committed != 0 ? committed : code;
     if (code == 0) {

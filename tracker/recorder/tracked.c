@@ -214,8 +214,7 @@ static void figures_look(struct tracked *tracked, struct timeline_point *point, 
 #undef FIGURE
     if (now_ns >= tracked->figures_next_ns
         && strncmp(tracked->shared->allocator, "jemalloc", 8) == 0) {
-        atomic_store_explicit(&figures->requested, ++tracked->figures_requested,
-                              memory_order_release);
+        atomic_fetch_add_explicit(&figures->requested, 1, memory_order_release);
         tracked->figures_next_ns = now_ns + FIGURES_GAP_NS;
     }
 }
@@ -306,6 +305,13 @@ void tracked_end(struct tracked *tracked, const struct arena_file *file, uint64_
         } else if (atomic_load_explicit(&shared->exited, memory_order_acquire) != 0) {
             tracked->exit_status = shared->exit_status & 0xff;
         }
+    }
+    if (atomic_load_explicit(&shared->ending.has_usage, memory_order_acquire) != 0) {
+        tracked->user_ns = shared->ending.user_ns;
+        tracked->system_ns = shared->ending.system_ns;
+        tracked->peak_rss_bytes = shared->ending.peak_rss_bytes > 0
+                                      ? shared->ending.peak_rss_bytes
+                                      : tracked->peak_rss_bytes;
     }
     tracked->ended_ns = now_ns;
     tracked->is_alive = false;

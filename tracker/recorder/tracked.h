@@ -62,8 +62,8 @@ struct tracked {
     int64_t peak_polled_bytes;
     uint64_t counted_ns;    /* when they were summed up last */
     uint64_t count_next_ns; /* allocations not summed up again before */
-    uint32_t figures_requested;
     uint64_t figures_next_ns;
+    int64_t figures_live_bytes; /* when they were answered last to a ledger; 0: never */
     uint64_t ledger_next_ns; /* where its memory is: not looked up again before */
 
     struct site_sums sums; /* latest reading */
@@ -102,9 +102,12 @@ int tracked_write_points(struct tracked *tracked, struct recording_writer *recor
 /* Reads the counters anew and writes those that changed since the last snapshot. */
 int tracked_write_snapshot(struct tracked *tracked, const struct arena_file *file,
                            struct recording_writer *recording, int64_t snapshot);
-/* Where its resident memory is, at this snapshot; now and then, as it takes a while. */
+/* Where its resident memory is, at this snapshot: always at a deep one, else now and then, as
+ * it takes a while. */
 int tracked_write_ledger(struct tracked *tracked, struct recording_writer *recording,
-                         int64_t snapshot, uint64_t now_ns);
+                         int64_t snapshot, uint64_t now_ns, bool is_deep);
+/* Where it was when the process ended, if that told. */
+int tracked_write_last_ledger(const struct tracked *tracked, struct recording_writer *recording);
 /* Sites, lifetimes, CPU samples, threads, defects over the whole run until now. */
 int tracked_write_sites(struct tracked *tracked, const struct arena_file *file,
                         struct recording_writer *recording);
