@@ -280,8 +280,9 @@ static int load_visit_sample(void *context, const void *row)
 static int load_visit_lifetime(void *context, const void *row)
 {
     const struct recording_lifetime *lifetime = row;
-    if (lifetime->bucket >= 0 && lifetime->bucket < RECORDING_LIFETIME_BUCKETS) {
-        load_site(context, lifetime->stack)->lifetimes[lifetime->bucket] += lifetime->frees;
+    struct model_site *site = load_site(context, lifetime->stack);
+    for (size_t i = 0; i < RECORDING_LIFETIME_BUCKETS; i++) {
+        site->lifetimes[i] += lifetime->frees[i];
     }
     return 0;
 }

@@ -475,6 +475,35 @@ const char *recording_reader_damage(const struct recording_reader *reader)
     return reader->damage;
 }
 
+/* Ids beyond this are damage: nothing counts so far. */
+#define READER_CHUNK_MAX (INT64_C(1) << 40)
+
+/* Visits the rows of one chunk; of a damaged one those before the damage. Returns 0, or what
+ * visit returned. */
+static int reader_unpack(const struct reader_table *how, sqlite3_stmt *statement, int64_t key,
+                         int (*visit)(void *context, const void *row), void *context,
+                         bool *is_damaged)
+{
+    struct packed_cursor cursor;
+    int64_t chunk = sqlite3_column_int64(statement, 1);
+    const char *text = (const char *)sqlite3_column_text(statement, 2);
+    struct reader_place place = {.key = key, .snapshot = sqlite3_column_int64(statement, 0)};
+    if (text == NULL || chunk < 0 || chunk > READER_CHUNK_MAX) {
+        *is_damaged = true;
+        return 0;
+    }
+    packed_cursor_init(&cursor, text, (size_t)sqlite3_column_bytes(statement, 2), how->shape);
+    int result = 0;
+    while (result == 0 && packed_cursor_next(&cursor)) {
+        union reader_row row;
+        place.id = (chunk << how->shape->rows_log2) + cursor.row;
+        how->unpack(&place, cursor.values, &row);
+        result = visit(context, &row);
+    }
+    *is_damaged = cursor.is_damaged;
+    return result;
+}
+
 int recording_reader_each(struct recording_reader *reader, enum recording_table table, int64_t key,
                           int (*visit)(void *context, const void *row), void *context)
 {
@@ -487,7 +516,14 @@ int recording_reader_each(struct recording_reader *reader, enum recording_table 
     int result = 0;
     while (result == 0 && (code == SQLITE_OK || code == SQLITE_ROW)) {
         code = sqlite3_step(statement);
-        if (code == SQLITE_ROW) {
+        if (code != SQLITE_ROW) {
+            break;
+        }
+        if (how->shape != NULL) {
+            bool is_damaged = false;
+            result = reader_unpack(how, statement, key, visit, context, &is_damaged);
+            code = is_damaged ? SQLITE_CORRUPT : code;
+        } else {
             union reader_row row;
             how->decode(statement, &row);
             result = visit(context, &row);

@@ -74,8 +74,7 @@ struct recording_argument {
 };
 struct recording_lifetime {
     int64_t stack;
-    int64_t bucket; /* 0 .. RECORDING_LIFETIME_BUCKETS-1 */
-    int64_t frees;
+    int64_t frees[RECORDING_LIFETIME_BUCKETS];
 };
 struct recording_suppression {
     const char *origin;

@@ -135,41 +135,37 @@ static void decode_address(sqlite3_stmt *statement, union reader_row *row)
     row->address.is_resolved = next_count(&c) != 0;
 }
 
-static void decode_node(sqlite3_stmt *statement, union reader_row *row)
+static void unpack_node(const struct reader_place *place, const int64_t *values,
+                        union reader_row *row)
 {
-    struct cursor c = {statement, 0};
-    row->node.image = next_count(&c);
-    row->node.node = next_count(&c);
-    row->node.parent = next_count(&c);
-    row->node.address = next_count(&c);
+    row->node = (struct recording_node){
+        .image = place->key, .node = place->id, .parent = values[0], .address = values[1]};
 }
 
-static void decode_stack(sqlite3_stmt *statement, union reader_row *row)
+static void unpack_stack(const struct reader_place *place, const int64_t *values,
+                         union reader_row *row)
 {
-    struct cursor c = {statement, 0};
-    row->stack.image = next_count(&c);
-    row->stack.stack = next_count(&c);
-    row->stack.leaf = next_count(&c);
-    row->stack.depth = next_count(&c);
-    row->stack.flags = next_count(&c);
+    row->stack = (struct recording_stack){.image = place->key,
+                                          .stack = place->id,
+                                          .leaf = values[0],
+                                          .depth = values[1],
+                                          .flags = values[2]};
 }
 
-static void decode_site(sqlite3_stmt *statement, union reader_row *row)
+static void unpack_site(const struct reader_place *place, const int64_t *values,
+                        union reader_row *row)
 {
-    struct cursor c = {statement, 0};
-    struct recording_site *site = &row->site;
-    memset(site, 0, sizeof(*site));
-    site->process = next_count(&c);
-    site->stack = next_count(&c);
-    site->allocations = next_count(&c);
-    site->allocated_bytes = next_count(&c);
-    site->frees = next_count(&c);
-    site->freed_bytes = next_count(&c);
-    site->temporaries = next_count(&c);
-    site->peak_blocks = next_count(&c);
-    site->peak_bytes = next_count(&c);
-    site->inherited_blocks = next_count(&c);
-    site->inherited_bytes = next_count(&c);
+    row->site = (struct recording_site){.process = place->key,
+                                        .stack = place->id,
+                                        .allocations = values[0],
+                                        .allocated_bytes = values[1],
+                                        .frees = packed_live(values[0], values[2]),
+                                        .freed_bytes = packed_live(values[1], values[3]),
+                                        .temporaries = values[4],
+                                        .peak_blocks = values[5],
+                                        .peak_bytes = values[6],
+                                        .inherited_blocks = values[7],
+                                        .inherited_bytes = values[8]};
 }
 
 static void decode_sample(sqlite3_stmt *statement, union reader_row *row)
@@ -186,12 +182,11 @@ static void decode_sample(sqlite3_stmt *statement, union reader_row *row)
     sample->live_bytes_variance = next_variance(&c);
 }
 
-static void decode_lifetime(sqlite3_stmt *statement, union reader_row *row)
+static void unpack_lifetime(const struct reader_place *place, const int64_t *values,
+                            union reader_row *row)
 {
-    struct cursor c = {statement, 0};
-    row->lifetime.stack = next_count(&c);
-    row->lifetime.bucket = next_count(&c);
-    row->lifetime.frees = next_count(&c);
+    row->lifetime.stack = place->id;
+    memcpy(row->lifetime.frees, values, sizeof(row->lifetime.frees));
 }
 
 /* Bounded, so that sums over all rows that a file can hold stay in range. */
@@ -250,18 +245,17 @@ static void decode_snapshot_process(sqlite3_stmt *statement, union reader_row *r
     row->snapshot_process.rss_bytes = next_int(&c);
 }
 
-static void decode_snapshot_site(sqlite3_stmt *statement, union reader_row *row)
+static void unpack_snapshot_site(const struct reader_place *place, const int64_t *values,
+                                 union reader_row *row)
 {
-    struct cursor c = {statement, 0};
-    struct recording_snapshot_site *site = &row->snapshot_site;
-    site->snapshot = next_count(&c);
-    site->process = next_count(&c);
-    site->stack = next_count(&c);
-    site->allocations = next_count(&c);
-    site->allocated_bytes = next_count(&c);
-    site->frees = next_count(&c);
-    site->freed_bytes = next_count(&c);
-    site->temporaries = next_count(&c);
+    row->snapshot_site = (struct recording_snapshot_site){.snapshot = place->snapshot,
+                                                          .process = place->key,
+                                                          .stack = place->id,
+                                                          .allocations = values[0],
+                                                          .allocated_bytes = values[1],
+                                                          .frees = packed_live(values[0], values[2]),
+                                                          .freed_bytes = packed_live(values[1], values[3]),
+                                                          .temporaries = values[4]};
 }
 
 static void decode_point(sqlite3_stmt *statement, union reader_row *row)
@@ -399,12 +393,18 @@ const struct reader_table reader_tables[RECORDING_TABLES] = {
     [RECORDING_TABLE_MODULE] = {"SELECT * FROM module ORDER BY id", decode_module},
     [RECORDING_TABLE_MAPPING] = {"SELECT * FROM mapping", decode_mapping},
     [RECORDING_TABLE_ADDRESS] = {"SELECT * FROM address ORDER BY id", decode_address},
-    [RECORDING_TABLE_NODE] = {"SELECT * FROM node WHERE image = ? ORDER BY node", decode_node},
-    [RECORDING_TABLE_STACK] = {"SELECT * FROM stack WHERE image = ? ORDER BY stack", decode_stack},
-    [RECORDING_TABLE_SITE] = {"SELECT * FROM site WHERE process = ? ORDER BY stack", decode_site},
-    [RECORDING_TABLE_LIFETIME] = {"SELECT stack, bucket, frees FROM site_lifetime "
-                                  "WHERE process = ? ORDER BY stack, bucket",
-                                  decode_lifetime},
+    [RECORDING_TABLE_NODE] =
+        {"SELECT 0, chunk, data FROM packed_node WHERE image = ? ORDER BY chunk", NULL,
+         &packed_shapes[PACKED_NODE], unpack_node},
+    [RECORDING_TABLE_STACK] =
+        {"SELECT 0, chunk, data FROM packed_stack WHERE image = ? ORDER BY chunk", NULL,
+         &packed_shapes[PACKED_STACK], unpack_stack},
+    [RECORDING_TABLE_SITE] =
+        {"SELECT 0, chunk, data FROM packed_site WHERE process = ? ORDER BY chunk", NULL,
+         &packed_shapes[PACKED_SITE], unpack_site},
+    [RECORDING_TABLE_LIFETIME] =
+        {"SELECT 0, chunk, data FROM packed_site_lifetime WHERE process = ? ORDER BY chunk", NULL,
+         &packed_shapes[PACKED_LIFETIME], unpack_lifetime},
     [RECORDING_TABLE_SAMPLE] = {"SELECT * FROM site_sample WHERE process = ? ORDER BY stack",
                                 decode_sample},
     [RECORDING_TABLE_CPU] = {"SELECT * FROM cpu WHERE process = ? ORDER BY thread, stack",
@@ -417,8 +417,9 @@ const struct reader_table reader_tables[RECORDING_TABLES] = {
         {"SELECT * FROM snapshot_process WHERE process = ? ORDER BY snapshot",
          decode_snapshot_process},
     [RECORDING_TABLE_SNAPSHOT_SITE] =
-        {"SELECT * FROM snapshot_site WHERE process = ? ORDER BY snapshot, stack",
-         decode_snapshot_site},
+        {"SELECT snapshot, chunk, data FROM packed_snapshot_site WHERE process = ? "
+         "ORDER BY snapshot, chunk",
+         NULL, &packed_shapes[PACKED_SNAPSHOT_SITE], unpack_snapshot_site},
     [RECORDING_TABLE_POINT] = {"SELECT * FROM point WHERE process = ? ORDER BY time_ns",
                                decode_point},
     [RECORDING_TABLE_CENSUS] = {"SELECT * FROM census WHERE process = ? ORDER BY census",

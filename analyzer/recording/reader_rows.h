@@ -6,6 +6,7 @@
 #ifndef MEMTRACK_RECORDING_READER_ROWS_H
 #define MEMTRACK_RECORDING_READER_ROWS_H
 
+#include "recording/packed.h"
 #include "recording/reader.h"
 
 #include <sqlite3.h>
@@ -39,9 +40,19 @@ union reader_row {
     struct recording_source_row source_line;
 };
 
+/* Where a packed row stands. */
+struct reader_place {
+    int64_t key;      /* image or process */
+    int64_t snapshot; /* 0 where the table has none */
+    int64_t id;       /* node or stack */
+};
+
 struct reader_table {
     const char *sql; /* one parameter if it takes a key */
     void (*decode)(sqlite3_stmt *statement, union reader_row *row);
+    /* Of packed tables, instead: their statements give snapshot, chunk, data. */
+    const struct packed_shape *shape;
+    void (*unpack)(const struct reader_place *place, const int64_t *values, union reader_row *row);
 };
 
 extern const struct reader_table reader_tables[RECORDING_TABLES];

@@ -1,4 +1,4 @@
--- A memtrack recording, version 1. Documented in docs/recording.md.
+-- A memtrack recording, version 2. Documented in docs/recording.md.
 -- Times: nanoseconds since the run began. Sizes: bytes. NULL: unknown.
 
 -- Views for people; the tool itself reads tables only. They come first so that the whole
@@ -14,20 +14,61 @@ CREATE VIEW processes AS
          p.exit_status, p.signal, p.peak_bytes, p.live_bytes, p.live_blocks
   FROM process p;
 
+-- Packed tables, row by row: 64 or 256 rows share one, as JSON (docs/recording.md).
+
+CREATE VIEW node AS
+  SELECT p.image, p.chunk * 64 + r.key AS node,
+         coalesce(r.value ->> 0, 0) AS parent, coalesce(r.value ->> 1, 0) AS address
+  FROM packed_node p, json_each(p.data) r WHERE r.type = 'array';
+
+CREATE VIEW stack AS
+  SELECT p.image, p.chunk * 64 + r.key AS stack, coalesce(r.value ->> 0, 0) AS leaf,
+         coalesce(r.value ->> 1, 0) AS depth, coalesce(r.value ->> 2, 0) AS flags
+  FROM packed_stack p, json_each(p.data) r WHERE r.type = 'array';
+
+CREATE VIEW site AS
+  SELECT p.process, p.chunk * 256 + (r.value ->> 0) AS stack,
+         coalesce(r.value ->> 1, 0) AS allocations, coalesce(r.value ->> 2, 0) AS allocated_bytes,
+         coalesce(r.value ->> 1, 0) - coalesce(r.value ->> 3, 0) AS frees,
+         coalesce(r.value ->> 2, 0) - coalesce(r.value ->> 4, 0) AS freed_bytes,
+         coalesce(r.value ->> 5, 0) AS temporaries,
+         coalesce(r.value ->> 6, 0) AS peak_blocks, coalesce(r.value ->> 7, 0) AS peak_bytes,
+         coalesce(r.value ->> 8, 0) AS inherited_blocks,
+         coalesce(r.value ->> 9, 0) AS inherited_bytes
+  FROM packed_site p, json_each(p.data) r;
+
+CREATE VIEW site_lifetime AS
+  SELECT p.process, p.chunk * 256 + (r.value ->> 0) AS stack, b.key - 1 AS bucket,
+         b.value AS frees
+  FROM packed_site_lifetime p, json_each(p.data) r, json_each(r.value) b
+  WHERE b.key > 0 AND b.value <> 0;
+
+CREATE VIEW snapshot_site AS
+  SELECT p.snapshot, p.process, p.chunk * 256 + (r.value ->> 0) AS stack,
+         coalesce(r.value ->> 1, 0) AS allocations, coalesce(r.value ->> 2, 0) AS allocated_bytes,
+         coalesce(r.value ->> 1, 0) - coalesce(r.value ->> 3, 0) AS frees,
+         coalesce(r.value ->> 2, 0) - coalesce(r.value ->> 4, 0) AS freed_bytes,
+         coalesce(r.value ->> 5, 0) AS temporaries
+  FROM packed_snapshot_site p, json_each(p.data) r;
+
+-- They look nodes and stacks up in their chunks: a join with the views above would take
+-- all chunks apart for each.
+
 CREATE VIEW frames AS
   WITH RECURSIVE walk(image, stack, position, node) AS (
-    SELECT image, stack, 0, leaf FROM stack WHERE leaf <> 0
+    SELECT s.image, s.stack, 0, n.data -> (s.leaf & 63)
+    FROM stack s CROSS JOIN packed_node n ON n.image = s.image AND n.chunk = s.leaf >> 6
+    WHERE s.leaf <> 0
     UNION ALL
-    SELECT w.image, w.stack, w.position + 1, n.parent
-    FROM walk w JOIN node n ON n.image = w.image AND n.node = w.node
-    WHERE n.parent <> 0 AND w.position < 4096)
+    SELECT w.image, w.stack, w.position + 1, n.data -> ((w.node ->> 0) & 63)
+    FROM walk w JOIN packed_node n ON n.image = w.image AND n.chunk = (w.node ->> 0) >> 6
+    WHERE w.node ->> 0 <> 0 AND w.position < 4096)
   SELECT w.image, w.stack, w.position, coalesce(s.depth, 0) AS inline_depth,
          f.name AS function, file.path AS file, s.line,
          coalesce(s.is_inlined, 0) AS is_inlined,
          m.path AS module, printf('0x%x', a.offset) AS offset, coalesce(m.kind, 0) AS module_kind
   FROM walk w
-  JOIN node n ON n.image = w.image AND n.node = w.node
-  JOIN address a ON a.id = n.address
+  JOIN address a ON a.id = w.node ->> 1
   LEFT JOIN module m ON m.id = a.module
   LEFT JOIN symbol s ON s.address = a.id
   LEFT JOIN function f ON f.id = s.function
@@ -42,9 +83,10 @@ CREATE VIEW sites AS
          t.peak_blocks, t.peak_bytes
   FROM site t
   JOIN process p ON p.id = t.process
-  LEFT JOIN stack k ON k.image = p.image AND k.stack = t.stack
-  LEFT JOIN node n ON n.image = p.image AND n.node = k.leaf
-  LEFT JOIN address a ON a.id = n.address
+  LEFT JOIN packed_stack k ON k.image = p.image AND k.chunk = t.stack >> 6
+  LEFT JOIN packed_node n ON n.image = p.image
+                         AND n.chunk = (k.data -> (t.stack & 63) ->> 0) >> 6
+  LEFT JOIN address a ON a.id = n.data -> ((k.data -> (t.stack & 63) ->> 0) & 63) ->> 1
   LEFT JOIN module m ON m.id = a.module
   LEFT JOIN symbol s ON s.address = a.id AND s.depth = 0
   LEFT JOIN function f ON f.id = s.function
@@ -109,26 +151,23 @@ CREATE TABLE address (
   id INTEGER PRIMARY KEY,
   module INTEGER NOT NULL, offset INTEGER NOT NULL, is_resolved INTEGER NOT NULL);
 
-CREATE TABLE node (
-  image INTEGER, node INTEGER, parent INTEGER NOT NULL, address INTEGER NOT NULL,
-  PRIMARY KEY (image, node)) WITHOUT ROWID;
+-- JSON: for each node id from chunk * 64 on [parent, address], or 0 where there is none.
+CREATE TABLE packed_node (
+  image INTEGER, chunk INTEGER, data TEXT NOT NULL, PRIMARY KEY (image, chunk));
 
-CREATE TABLE stack (
-  image INTEGER, stack INTEGER, leaf INTEGER NOT NULL, depth INTEGER NOT NULL,
-  flags INTEGER NOT NULL,
-  PRIMARY KEY (image, stack)) WITHOUT ROWID;
+-- For each id from chunk * 64 on [leaf, depth, flags], or 0.
+CREATE TABLE packed_stack (
+  image INTEGER, chunk INTEGER, data TEXT NOT NULL, PRIMARY KEY (image, chunk));
 
-CREATE TABLE site (
-  process INTEGER, stack INTEGER,
-  allocations INTEGER NOT NULL, allocated_bytes INTEGER NOT NULL,
-  frees INTEGER NOT NULL, freed_bytes INTEGER NOT NULL, temporaries INTEGER NOT NULL,
-  peak_blocks INTEGER NOT NULL, peak_bytes INTEGER NOT NULL,
-  inherited_blocks INTEGER NOT NULL, inherited_bytes INTEGER NOT NULL,
-  PRIMARY KEY (process, stack)) WITHOUT ROWID;
+-- [[stack % 256, allocations, allocated_bytes, allocations - frees,
+--   allocated_bytes - freed_bytes, temporaries,
+--   peak_blocks, peak_bytes, inherited_blocks, inherited_bytes], ...]
+CREATE TABLE packed_site (
+  process INTEGER, chunk INTEGER, data TEXT NOT NULL, PRIMARY KEY (process, chunk));
 
-CREATE TABLE site_lifetime (
-  process INTEGER, stack INTEGER, bucket INTEGER, frees INTEGER NOT NULL,
-  PRIMARY KEY (process, stack, bucket)) WITHOUT ROWID;
+-- [[stack % 256, frees of bucket 0, of bucket 1, ...], ...]
+CREATE TABLE packed_site_lifetime (
+  process INTEGER, chunk INTEGER, data TEXT NOT NULL, PRIMARY KEY (process, chunk));
 
 CREATE TABLE site_sample (
   process INTEGER, stack INTEGER,
@@ -161,11 +200,12 @@ CREATE TABLE snapshot_process (
   live_bytes INTEGER, live_blocks INTEGER, allocations INTEGER, rss_bytes INTEGER,
   PRIMARY KEY (snapshot, process)) WITHOUT ROWID;
 
-CREATE TABLE snapshot_site (
-  snapshot INTEGER, process INTEGER, stack INTEGER,
-  allocations INTEGER NOT NULL, allocated_bytes INTEGER NOT NULL,
-  frees INTEGER NOT NULL, freed_bytes INTEGER NOT NULL, temporaries INTEGER NOT NULL,
-  PRIMARY KEY (snapshot, process, stack)) WITHOUT ROWID;
+-- [[stack % 256, allocations, allocated_bytes, allocations - frees,
+--   allocated_bytes - freed_bytes, temporaries], ...]
+CREATE TABLE packed_snapshot_site (
+  process INTEGER, snapshot INTEGER, chunk INTEGER, data TEXT NOT NULL,
+  PRIMARY KEY (process, snapshot, chunk));
+CREATE INDEX packed_snapshot_site_by_snapshot ON packed_snapshot_site (snapshot);
 
 CREATE TABLE point (
   process INTEGER, time_ns INTEGER,

@@ -137,6 +137,13 @@ void writer_text(struct recording_writer *writer, const char *text)
     }
 }
 
+void writer_text_of(struct recording_writer *writer, const char *text, size_t bytes)
+{
+    if (writer->current != NULL) {
+        sqlite3_bind_text(writer->current, ++writer->position, text, (int)bytes, SQLITE_STATIC);
+    }
+}
+
 void writer_blob(struct recording_writer *writer, const void *bytes, size_t count)
 {
     if (writer->current != NULL) {
@@ -202,6 +209,7 @@ void recording_writer_abandon(struct recording_writer *writer)
     intern_texts_deinit(&writer->functions);
     intern_texts_deinit(&writer->files);
     intern_addresses_deinit(&writer->addresses);
+    writer_free_packed(writer);
     free(writer->snapshots);
     free(writer->path);
     free(writer);
@@ -283,6 +291,7 @@ int recording_writer_create(const char *path, const struct recording_run *run, b
         return mt_error_set(error, -ENOMEM, MT_STATUS_FAILED, "%s: no memory for the writer", path);
     }
     made->is_marked_partial = true;
+    made->are_rows_counted = true;
     char header[128];
     snprintf(header, sizeof(header), "PRAGMA application_id=%d; PRAGMA user_version=%d;",
              RECORDING_APPLICATION_ID, RECORDING_VERSION);
@@ -375,6 +384,7 @@ int recording_writer_begin(struct recording_writer *writer, const char *what)
 int recording_writer_commit(struct recording_writer *writer, struct mt_error *error)
 {
     if (writer->is_in_transaction) {
+        writer_store_packed(writer);
         writer_execute(writer, "COMMIT");
         /* A failure inside the transaction, or of the commit itself: take all of it back. */
         if (sqlite3_get_autocommit(writer->database) == 0) {

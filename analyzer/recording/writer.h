@@ -32,7 +32,7 @@
 #include "recording/rows.h"
 
 #define RECORDING_APPLICATION_ID 0x4d544b52 /* "MTKR" */
-#define RECORDING_VERSION 1
+#define RECORDING_VERSION 2
 
 struct recording_writer;
 

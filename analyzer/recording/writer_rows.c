@@ -17,17 +17,23 @@ const char *const writer_sql[WRITER_STATEMENTS] = {
                        "FROM mapping WHERE image = ?1 AND module = ?2 AND start = ?3 AND "
                        "end = ?4 AND epoch = ?6)",
     [WRITER_ADDRESS] = "INSERT INTO address VALUES (?,?,?,0)",
-    [WRITER_NODE] = "INSERT OR IGNORE INTO node VALUES (?,?,?,?)",
-    [WRITER_STACK] = "INSERT OR IGNORE INTO stack VALUES (?,?,?,?,?)",
-    [WRITER_SITE] = "INSERT OR REPLACE INTO site VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-    [WRITER_LIFETIMES_DELETE] = "DELETE FROM site_lifetime WHERE process = ? AND stack = ?",
-    [WRITER_LIFETIME] = "INSERT OR REPLACE INTO site_lifetime VALUES (?,?,?,?)",
+    [WRITER_NODES] = "INSERT OR REPLACE INTO packed_node VALUES (?,?,?)",
+    [WRITER_NODES_LOAD] = "SELECT data FROM packed_node WHERE image = ? AND chunk = ?",
+    [WRITER_STACKS] = "INSERT OR REPLACE INTO packed_stack VALUES (?,?,?)",
+    [WRITER_STACKS_LOAD] = "SELECT data FROM packed_stack WHERE image = ? AND chunk = ?",
+    [WRITER_SITES] = "INSERT OR REPLACE INTO packed_site VALUES (?,?,?)",
+    [WRITER_SITES_LOAD] = "SELECT data FROM packed_site WHERE process = ? AND chunk = ?",
+    [WRITER_LIFETIMES] = "INSERT OR REPLACE INTO packed_site_lifetime VALUES (?,?,?)",
+    [WRITER_LIFETIMES_LOAD] =
+        "SELECT data FROM packed_site_lifetime WHERE process = ? AND chunk = ?",
     [WRITER_SAMPLE] = "INSERT OR REPLACE INTO site_sample VALUES (?,?,?,?,?,?,?,?)",
     [WRITER_CPU] = "INSERT OR REPLACE INTO cpu VALUES (?,?,?,?,?,?,?)",
     [WRITER_DEFECT] = "INSERT OR REPLACE INTO defect VALUES (?,?,?,?,?,?,?,?)",
     [WRITER_SNAPSHOT] = "INSERT OR IGNORE INTO snapshot VALUES (?,?,?,?)",
     [WRITER_SNAPSHOT_PROCESS] = "INSERT OR REPLACE INTO snapshot_process VALUES (?,?,?,?,?,?)",
-    [WRITER_SNAPSHOT_SITE] = "INSERT OR REPLACE INTO snapshot_site VALUES (?,?,?,?,?,?,?,?)",
+    [WRITER_SNAPSHOT_SITES] = "INSERT OR REPLACE INTO packed_snapshot_site VALUES (?,?,?,?)",
+    [WRITER_SNAPSHOT_SITES_LOAD] = "SELECT data FROM packed_snapshot_site "
+                                   "WHERE process = ? AND snapshot = ? AND chunk = ?",
     [WRITER_POINT] = "INSERT OR REPLACE INTO point VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [WRITER_POINTS_DELETE] = "DELETE FROM point WHERE process = ?",
     [WRITER_CENSUS] = "INSERT OR REPLACE INTO census VALUES (?,?,?,?,?,?,?,?,?)",
@@ -42,9 +48,11 @@ const char *const writer_sql[WRITER_STATEMENTS] = {
     [WRITER_ADDRESS_RESOLVED] = "UPDATE address SET is_resolved = 1 WHERE id = ?",
     [WRITER_MODULE_DEBUG] = "UPDATE module SET debug_info = ?, hint = ? WHERE id = ?",
     [WRITER_SOURCE_LINE] = "INSERT OR IGNORE INTO source_line VALUES (?,?,?)",
-    /* What only the removed snapshot says holds from its successor on. */
-    [WRITER_SNAPSHOT_MERGE] = "UPDATE OR IGNORE snapshot_site SET snapshot = ? WHERE snapshot = ?",
-    [WRITER_SNAPSHOT_SITES_DELETE] = "DELETE FROM snapshot_site WHERE snapshot = ?",
+    [WRITER_SNAPSHOT_SITES_OF] =
+        "SELECT process, chunk, data FROM packed_snapshot_site WHERE snapshot = ?",
+    [WRITER_SNAPSHOT_ROWS] = "SELECT snapshot, sum(json_array_length(data)) "
+                             "FROM packed_snapshot_site GROUP BY snapshot",
+    [WRITER_SNAPSHOT_SITES_DELETE] = "DELETE FROM packed_snapshot_site WHERE snapshot = ?",
     [WRITER_SNAPSHOT_PROCESSES_DELETE] = "DELETE FROM snapshot_process WHERE snapshot = ?",
     [WRITER_LEDGER_DELETE] = "DELETE FROM ledger WHERE snapshot = ?",
     [WRITER_SNAPSHOT_DELETE] = "DELETE FROM snapshot WHERE snapshot = ?",
@@ -226,62 +234,43 @@ int64_t recording_writer_add_address(struct recording_writer *writer, int64_t mo
 
 int recording_writer_add_node(struct recording_writer *writer, const struct recording_node *node)
 {
-    writer_start(writer, WRITER_NODE);
-    writer_int(writer, node->image);
-    writer_int(writer, node->node);
-    writer_int(writer, node->parent);
-    writer_int(writer, node->address);
-    return writer_run(writer);
+    int64_t values[] = {node->parent, node->address};
+    writer_put_packed(writer, PACKED_NODE,
+                      &(struct writer_row_key){.first = node->image, .id = node->node}, values,
+                      false);
+    return writer->failure.code;
 }
 
 int recording_writer_add_stack(struct recording_writer *writer, const struct recording_stack *stack)
 {
-    writer_start(writer, WRITER_STACK);
-    writer_int(writer, stack->image);
-    writer_int(writer, stack->stack);
-    writer_int(writer, stack->leaf);
-    writer_int(writer, stack->depth);
-    writer_int(writer, stack->flags);
-    return writer_run(writer);
+    int64_t values[] = {stack->leaf, stack->depth, stack->flags};
+    writer_put_packed(writer, PACKED_STACK,
+                      &(struct writer_row_key){.first = stack->image, .id = stack->stack}, values,
+                      false);
+    return writer->failure.code;
 }
 
 /* ---- sites --------------------------------------------------------------- */
 
 int recording_writer_put_site(struct recording_writer *writer, const struct recording_site *site)
 {
-    writer_start(writer, WRITER_SITE);
-    writer_int(writer, site->process);
-    writer_int(writer, site->stack);
-    writer_int(writer, site->allocations);
-    writer_int(writer, site->allocated_bytes);
-    writer_int(writer, site->frees);
-    writer_int(writer, site->freed_bytes);
-    writer_int(writer, site->temporaries);
-    writer_int(writer, site->peak_blocks);
-    writer_int(writer, site->peak_bytes);
-    writer_int(writer, site->inherited_blocks);
-    writer_int(writer, site->inherited_bytes);
-    writer_run(writer);
+    int64_t values[] = {site->allocations,
+                        site->allocated_bytes,
+                        packed_live(site->allocations, site->frees),
+                        packed_live(site->allocated_bytes, site->freed_bytes),
+                        site->temporaries,
+                        site->peak_blocks,
+                        site->peak_bytes,
+                        site->inherited_blocks,
+                        site->inherited_bytes};
+    struct writer_row_key key = {.first = site->process, .id = site->stack};
+    writer_put_packed(writer, PACKED_SITE, &key, values, true);
     bool has_lifetimes = false;
     for (size_t i = 0; i < RECORDING_LIFETIME_BUCKETS; i++) {
         has_lifetimes |= site->lifetimes[i] != 0;
     }
-    if (!has_lifetimes) {
-        return writer->failure.code;
-    }
-    writer_start(writer, WRITER_LIFETIMES_DELETE);
-    writer_int(writer, site->process);
-    writer_int(writer, site->stack);
-    writer_run(writer);
-    for (size_t i = 0; i < RECORDING_LIFETIME_BUCKETS; i++) {
-        if (site->lifetimes[i] != 0) {
-            writer_start(writer, WRITER_LIFETIME);
-            writer_int(writer, site->process);
-            writer_int(writer, site->stack);
-            writer_int(writer, (int64_t)i);
-            writer_int(writer, site->lifetimes[i]);
-            writer_run(writer);
-        }
+    if (has_lifetimes) {
+        writer_put_packed(writer, PACKED_LIFETIME, &key, site->lifetimes, true);
     }
     return writer->failure.code;
 }

@@ -67,16 +67,45 @@ int recording_writer_add_snapshot_site(struct recording_writer *writer,
         snapshot->rows++;
         writer->snapshot_rows++;
     }
-    writer_start(writer, WRITER_SNAPSHOT_SITE);
-    writer_int(writer, row->snapshot);
-    writer_int(writer, row->process);
-    writer_int(writer, row->stack);
-    writer_int(writer, row->allocations);
-    writer_int(writer, row->allocated_bytes);
-    writer_int(writer, row->frees);
-    writer_int(writer, row->freed_bytes);
-    writer_int(writer, row->temporaries);
-    return writer_run(writer);
+    int64_t values[] = {row->allocations, row->allocated_bytes,
+                        packed_live(row->allocations, row->frees),
+                        packed_live(row->allocated_bytes, row->freed_bytes), row->temporaries};
+    writer_put_packed(writer, PACKED_SNAPSHOT_SITE,
+                      &(struct writer_row_key){
+                          .first = row->process, .second = row->snapshot, .id = row->stack},
+                      values, true);
+    return writer->failure.code;
+}
+
+/* What only the removed snapshot says holds from its successor on. Returns how many rows. */
+static int64_t writer_merge_snapshot(struct recording_writer *writer, int64_t from, int64_t to)
+{
+    int64_t moved = 0;
+    writer_start(writer, WRITER_SNAPSHOT_SITES_OF);
+    writer_int(writer, from);
+    sqlite3_stmt *chunks = writer->current; /* others run while it is walked */
+    int code = chunks != NULL ? SQLITE_ROW : SQLITE_DONE;
+    while (code == SQLITE_ROW && (code = sqlite3_step(chunks)) == SQLITE_ROW) {
+        struct packed_cursor cursor;
+        const char *text = (const char *)sqlite3_column_text(chunks, 2);
+        packed_cursor_init(&cursor, text != NULL ? text : "",
+                           (size_t)sqlite3_column_bytes(chunks, 2),
+                           &packed_shapes[PACKED_SNAPSHOT_SITE]);
+        struct writer_row_key key = {.first = sqlite3_column_int64(chunks, 0), .second = to};
+        uint64_t first = (uint64_t)sqlite3_column_int64(chunks, 1) 
+                         << packed_shapes[PACKED_SNAPSHOT_SITE].rows_log2;
+        while (packed_cursor_next(&cursor)) {
+            key.id = (int64_t)(first + cursor.row);
+            moved += writer_put_packed(writer, PACKED_SNAPSHOT_SITE, &key, cursor.values, false);
+        }
+        code = cursor.is_damaged ? SQLITE_CORRUPT : code;
+    }
+    sqlite3_reset(chunks);
+    writer->current = NULL;
+    if (code != SQLITE_DONE) {
+        writer_fail(writer, code);
+    }
+    return moved;
 }
 
 static void writer_delete_by_snapshot(struct recording_writer *writer,
@@ -96,13 +125,9 @@ int recording_writer_remove_snapshot(struct recording_writer *writer, int64_t sn
     struct writer_snapshot *end = writer->snapshots + writer->snapshot_count;
     struct writer_snapshot *next = gone + 1 < end ? gone + 1 : NULL;
     int64_t moved = 0;
+    writer_close_packed(writer, PACKED_SNAPSHOT_SITE);
     if (next != NULL) {
-        writer_start(writer, WRITER_SNAPSHOT_MERGE);
-        writer_int(writer, next->snapshot);
-        writer_int(writer, snapshot);
-        if (writer_run(writer) == 0) {
-            moved = sqlite3_changes64(writer->database);
-        }
+        moved = writer_merge_snapshot(writer, snapshot, next->snapshot);
         next->rows += moved;
     }
     writer->snapshot_rows -= gone->rows - moved;
@@ -138,10 +163,39 @@ static const struct writer_snapshot *writer_least_missed(const struct recording_
     return best;
 }
 
+/* The rows of snapshots that were written before this writer opened the recording: counted
+ * only when somebody asks, as it takes all of them apart. */
+static void writer_count_rows(struct recording_writer *writer)
+{
+    if (writer->are_rows_counted || writer->failure.code != 0) {
+        return;
+    }
+    writer->are_rows_counted = true;
+    writer_store_packed(writer);
+    writer->snapshot_rows = 0;
+    writer_start(writer, WRITER_SNAPSHOT_ROWS);
+    sqlite3_stmt *counts = writer->current;
+    int code = counts != NULL ? SQLITE_ROW : SQLITE_DONE;
+    while (code == SQLITE_ROW && (code = sqlite3_step(counts)) == SQLITE_ROW) {
+        struct writer_snapshot *snapshot =
+            writer_find_snapshot(writer, sqlite3_column_int64(counts, 0));
+        if (snapshot != NULL) {
+            snapshot->rows = sqlite3_column_int64(counts, 1);
+            writer->snapshot_rows += snapshot->rows;
+        }
+    }
+    sqlite3_reset(counts);
+    writer->current = NULL;
+    if (code != SQLITE_DONE) {
+        writer_fail(writer, code);
+    }
+}
+
 int64_t recording_writer_thin_snapshots(struct recording_writer *writer, int64_t snapshots_max,
                                         int64_t rows_max)
 {
     int64_t removed = 0;
+    writer_count_rows(writer);
     while ((int64_t)writer->snapshot_count > snapshots_max || writer->snapshot_rows > rows_max) {
         const struct writer_snapshot *least = writer_least_missed(writer);
         if (least == NULL) {

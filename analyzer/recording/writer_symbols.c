@@ -74,10 +74,8 @@ static void writer_load_snapshot(struct recording_writer *writer, sqlite3_stmt *
     *snapshot = (struct writer_snapshot){
         .snapshot = sqlite3_column_int64(row, 0),
         .time_ns = sqlite3_column_int64(row, 1),
-        .rows = sqlite3_column_int64(row, 2),
-        .is_pinned = sqlite3_column_int(row, 3) != 0,
+        .is_pinned = sqlite3_column_int(row, 2) != 0,
     };
-    writer->snapshot_rows += snapshot->rows;
 }
 
 int writer_load_maps(struct recording_writer *writer)
@@ -90,10 +88,9 @@ int writer_load_maps(struct recording_writer *writer)
         {"SELECT id, name, linkage_name, line FROM function", writer_load_function},
         {"SELECT id, path FROM file", writer_load_file},
         {"SELECT id, module, offset FROM address", writer_load_address},
-        {"SELECT s.snapshot, time_ns, coalesce(n, 0), label IS NOT NULL OR s.snapshot IN "
-         "(SELECT snapshot FROM census WHERE snapshot IS NOT NULL) FROM snapshot s LEFT JOIN "
-         "(SELECT snapshot, count(*) AS n FROM snapshot_site GROUP BY snapshot) c "
-         "ON c.snapshot = s.snapshot ORDER BY s.snapshot",
+        {"SELECT snapshot, time_ns, label IS NOT NULL OR snapshot IN "
+         "(SELECT snapshot FROM census WHERE snapshot IS NOT NULL) FROM snapshot "
+         "ORDER BY snapshot",
          writer_load_snapshot},
     };
     for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {

@@ -165,10 +165,10 @@ static void reader_refuses_views_and_triggers_in_place_of_tables(void **state)
 {
     (void)state;
     static const char *const attacks[] = {
-        "DROP TABLE site; CREATE VIEW site AS SELECT 1",
-        "CREATE TRIGGER t AFTER INSERT ON site BEGIN DELETE FROM site; END",
+        "DROP TABLE packed_site; CREATE VIEW packed_site AS SELECT 1",
+        "CREATE TRIGGER t AFTER INSERT ON cpu BEGIN DELETE FROM packed_site; END",
         "DROP TABLE cpu; CREATE TABLE cpu (process, thread, stack, samples, allocator_samples)",
-        "DROP TABLE node",
+        "DROP TABLE packed_node",
         "CREATE VIRTUAL TABLE words USING fts5(x)",
     };
     for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++) {
@@ -177,7 +177,7 @@ static void reader_refuses_views_and_triggers_in_place_of_tables(void **state)
         assert_int_equal(open_status(path), MT_STATUS_DATA);
     }
     sample_write_empty(path_of("harmless.mtk"));
-    execute(path, "CREATE VIEW mine AS SELECT * FROM site; CREATE INDEX fast ON site(stack)");
+    execute(path, "CREATE VIEW mine AS SELECT * FROM site; CREATE INDEX fast ON cpu(stack)");
     assert_int_equal(open_status(path), MT_STATUS_OK);
 }
 
@@ -185,15 +185,52 @@ static void reader_survives_values_of_the_wrong_kind(void **state)
 {
     (void)state;
     sample_write_service(path_of("values.mtk"));
-    execute(path, "UPDATE site SET allocations = 'many', frees = x'00', freed_bytes = 1e300;"
-                  "UPDATE node SET parent = node, address = -5;"
-                  "UPDATE stack SET leaf = 9223372036854775807 WHERE stack = 2;"
+    execute(path, "UPDATE packed_site SET chunk = 1.5 WHERE rowid = 1;"
+                  "UPDATE packed_snapshot_site SET snapshot = 'first', data = x'5b5d00' "
+                  "WHERE rowid = 1;"
+                  "UPDATE packed_node SET chunk = -1 WHERE rowid = 1;"
+                  "UPDATE packed_stack SET chunk = 9223372036854775807 WHERE rowid = 1;"
+                  "UPDATE packed_site_lifetime SET data = 17;"
                   "UPDATE process SET parent = 0, pid = NULL, started_ns = -1;"
                   "UPDATE run SET value = x'ff' WHERE key = 'host'");
     struct recording_reader *reader = NULL;
     assert_int_equal(recording_reader_open(path, &reader, NULL), 0);
     assert_true(count_rows(reader) > 100);
     recording_reader_close(reader);
+}
+
+static void damaged_chunk_ends_its_table_and_is_said(void **state)
+{
+    (void)state;
+    static const char *const damages[] = {
+        "UPDATE packed_node SET data = '[0,[0,1],[1,'",
+        "UPDATE packed_stack SET data = data || ']'",
+        "UPDATE packed_site SET data = '[[3,1],[2,1]]'",
+        "UPDATE packed_site_lifetime SET data = '[[1,' || hex(zeroblob(9000)) || ']]'",
+        "UPDATE packed_snapshot_site SET data = '[[1,2,3,4,5,6,7]]'",
+        "UPDATE packed_snapshot_site SET data = NULL",
+    };
+    for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
+        sample_write_service(path_of("chunk.mtk"));
+        sqlite3 *database = NULL;
+        assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+        int code = sqlite3_exec(database, damages[i], NULL, NULL, NULL);
+        int changes = sqlite3_changes(database);
+        sqlite3_close(database);
+        if (i + 1 == sizeof(damages) / sizeof(damages[0])) {
+            assert_int_equal(code, SQLITE_CONSTRAINT); /* not even SQLite would write it */
+            continue;
+        }
+        assert_int_equal(code, SQLITE_OK);
+        assert_true(changes > 0);
+        struct recording_reader *reader = NULL;
+        assert_int_equal(recording_reader_open(path, &reader, NULL), 0);
+        assert_null(recording_reader_damage(reader));
+        assert_true(count_rows(reader) > 50);
+        assert_non_null(strstr(recording_reader_damage(reader), "damaged in part"));
+        assert_false(recording_reader_is_complete(reader));
+        recording_reader_close(reader);
+    }
 }
 
 static void cut_recording_is_read_as_far_as_it_goes(void **state)
@@ -328,6 +365,7 @@ int main(void)
         cmocka_unit_test(reader_refuses_another_version_and_says_which),
         cmocka_unit_test(reader_refuses_views_and_triggers_in_place_of_tables),
         cmocka_unit_test(reader_survives_values_of_the_wrong_kind),
+        cmocka_unit_test(damaged_chunk_ends_its_table_and_is_said),
         cmocka_unit_test(cut_recording_is_read_as_far_as_it_goes),
         cmocka_unit_test(flipped_bytes_never_crash_the_reader),
         cmocka_unit_test(recording_of_a_living_writer_is_read_as_of_its_last_commit),
