@@ -12,6 +12,7 @@
  *   dead_stack: definite 1
  *   register: reachable 1
  *   thread_register: reachable 1
+ *   vector_register: reachable 2
  *   thread_stack: reachable 1
  *   thread_local: reachable 1
  *   thread_local_of_thread: reachable 1
@@ -40,6 +41,8 @@
  *   constructor: reachable 1
  *   blocked_thread: reachable 1
  *   vfork_thread: reachable 1
+ *   traced_thread: reachable 1
+ *   traced_thread_local: reachable 1
  *   fork_child: definite 1
  *   main_ends: reachable 1
  *   thread_storm: definite 3
@@ -50,6 +53,12 @@
  *   protected: reachable 1
  *   quick: definite 1
  *   arena_of_thread: definite 1
+ *   exit_in_child: definite 1
+ *   tagged_above: reachable 1
+ *   tagged_below: reachable 1
+ *   compressed: reachable 2
+ *   compressed_undeclared: definite 2
+ *   tagged_in_block: reachable 2
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -59,10 +68,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+#include <memtrack/memtrack.h>
 
 struct node {
     struct node *next;
@@ -73,8 +86,6 @@ struct node {
 static void *volatile global;
 static _Thread_local void *volatile local;
 static volatile int is_ready;
-
-
 
 __attribute__((noinline)) static void *subject(size_t size)
 {
@@ -357,6 +368,29 @@ static void *thread_register(void *argument)
 }
 static void case_thread_register(void) { start(thread_register); }
 
+/* In the lower half of one and the upper half of another. */
+static void *vector_register(void *argument)
+{
+    (void)argument;
+    void *first = subject(64);
+    void *second = subject(64);
+    __asm__ volatile("movq %0, %%xmm9\n\tmovq %1, %%xmm14\n\tpslldq $8, %%xmm14"
+                     :
+                     : "r"(first), "r"(second)
+                     : "xmm9", "xmm14");
+    first = NULL;
+    second = NULL;
+    __asm__ volatile("" : "+r"(first), "+r"(second));
+    wipe_registers();
+    wipe_stack();
+    is_ready = 1;
+    for (;;) {
+        __asm__ volatile("pause" : : : "xmm9", "xmm14");
+    }
+    return NULL;
+}
+static void case_vector_register(void) { start(vector_register); }
+
 static void *thread_stack(void *argument)
 {
     (void)argument;
@@ -437,6 +471,67 @@ static void *vfork_thread(void *argument)
     return kept;
 }
 static void case_vfork_thread(void) { start(vfork_thread); }
+
+/* Another process holds the thread, as a debugger does: it comes to no signal. */
+static volatile int traced_tid;
+
+static void trace(void)
+{
+    int ready[2];
+    char byte = 0;
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+    if (pipe(ready) != 0) {
+        exit(1);
+    }
+    if (fork() == 0) {
+        int tid = traced_tid;
+        if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0 || ptrace(PTRACE_INTERRUPT, tid, NULL, NULL)
+            || waitpid(tid, NULL, __WALL) != tid) {
+            _exit(1);
+        }
+        (void)!write(ready[1], &byte, 1);
+        waitpid(tid, NULL, __WALL); /* until the program ends */
+        _exit(0);
+    }
+    close(ready[1]);
+    if (read(ready[0], &byte, 1) != 1) {
+        _exit(77);
+    }
+}
+
+static void *traced_thread(void *argument)
+{
+    (void)argument;
+    traced_tid = (int)syscall(SYS_gettid);
+    void *volatile kept = subject(64);
+    wipe_registers();
+    rest_for_ever();
+    return kept;
+}
+static void case_traced_thread(void)
+{
+    start(traced_thread);
+    trace();
+}
+
+static void *open_plugin(void);
+static void plugin_keep(void *plugin, const char *name, void *block);
+
+static void *traced_thread_local(void *argument)
+{
+    (void)argument;
+    traced_tid = (int)syscall(SYS_gettid);
+    plugin_keep(open_plugin(), "keep_in_thread_local", subject(64));
+    wipe_stack();
+    wipe_registers();
+    rest_for_ever();
+    return NULL;
+}
+static void case_traced_thread_local(void)
+{
+    start(traced_thread_local);
+    trace();
+}
 
 static void *ends_after_main(void *argument)
 {
@@ -580,6 +675,18 @@ static void case_fork_child(void)
     waitpid(child, NULL, 0);
 }
 
+static void case_exit_in_child(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        lose();
+        lose();
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    lose();
+}
+
 static void case_quick(void)
 {
     lose();
@@ -587,6 +694,60 @@ static void case_quick(void)
     wipe_registers();
     quick_exit(0);
 }
+
+/* ---- pointers that do not look like any ------------------------------------ */
+
+static uint64_t words[64];
+static uint32_t numbers[64];
+
+__attribute__((noinline)) static void keep_tagged(unsigned shift, uint64_t tag)
+{
+    words[20] = (uint64_t)(uintptr_t)subject(64) | tag << shift;
+}
+
+static void case_tagged_above(void)
+{
+    static const struct memtrack_pointers above = {.word_bytes = 8, .mask = 0x0000ffffffffffff};
+    memtrack_add_tagged_region(words, sizeof words, &above);
+    keep_tagged(48, 0xfff9);
+}
+
+static void case_tagged_below(void)
+{
+    static const struct memtrack_pointers below = {.word_bytes = 8, .mask = ~UINT64_C(7)};
+    memtrack_add_tagged_region(words, sizeof words, &below);
+    keep_tagged(0, 5);
+}
+
+/* Numbers of 16 bytes from a base on, as managed heaps have them. */
+__attribute__((noinline)) static void keep_compressed(int is_declared)
+{
+    char *base = (char *)(((uintptr_t)malloc(16) & ~(uintptr_t)0xffffff) - (1 << 24));
+    struct memtrack_pointers compressed = {.word_bytes = 4,
+                                           .shift_left = 4,
+                                           .mask = 0xffffffff,
+                                           .base = (uint64_t)(uintptr_t)base};
+    if (is_declared) {
+        memtrack_add_tagged_region(numbers, sizeof numbers, &compressed);
+    }
+    for (int i = 0; i < 2; i++) {
+        numbers[3 + i] = (uint32_t)(((char *)subject(64) - base) >> 4);
+    }
+}
+static void case_compressed(void) { keep_compressed(1); }
+static void case_compressed_undeclared(void) { keep_compressed(0); }
+
+/* The region lies in a block: what it holds is as reachable as that. */
+__attribute__((noinline)) static void keep_in_block(void)
+{
+    static const struct memtrack_pointers below = {.word_bytes = 8, .mask = ~UINT64_C(15)};
+    uint64_t *holder = subject(512);
+    memset(holder, 0, 512);
+    memtrack_add_tagged_region(holder, 512, &below);
+    holder[30] = (uint64_t)(uintptr_t)subject(64) | 9;
+    global = holder;
+}
+static void case_tagged_in_block(void) { keep_in_block(); }
 
 #define CASE(name) {#name, case_##name}
 static const struct {
@@ -603,6 +764,9 @@ static const struct {
     CASE(list), CASE(constructor), CASE(blocked_thread), CASE(vfork_thread), CASE(fork_child),
     CASE(main_ends), CASE(thread_storm), CASE(large), CASE(gigabyte), CASE(large_held), CASE(sparse),
     CASE(protected), CASE(quick), CASE(arena_of_thread),
+    CASE(vector_register), CASE(traced_thread), CASE(traced_thread_local), CASE(exit_in_child),
+    CASE(tagged_above), CASE(tagged_below), CASE(compressed), CASE(compressed_undeclared),
+    CASE(tagged_in_block),
 };
 
 int main(int argc, char **argv)

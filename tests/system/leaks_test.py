@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import time
+import xml.etree.ElementTree
 
 import harness
 
@@ -22,6 +24,20 @@ def truth(source):
             cases[match[1]] = {name: int(count) for name, count in
                                (part.split() for part in match[2].split(", "))}
     return cases
+
+
+def chain_truth():
+    """The nine cases of leak_chains.c: {case: {"subject_a": class, ...}}."""
+    with open(os.path.join(harness.SOURCE, "samples", "leak_chains.c"), encoding="utf-8") as file:
+        comment = file.read().split("*/")[0]
+    return {match[1]: {"subject_" + block: name for block, name in
+                       (part.split() for part in match[2].split(", "))}
+            for match in re.finditer(r" \*   (\d\w+): (.*)", comment.split("Truth")[1])}
+
+
+def subject_of(functions):
+    """The function subject... among these, or None."""
+    return next((name for name in functions if (name or "").startswith("subject")), None)
 
 
 class LeaksTest(harness.MemtrackTest):
@@ -56,8 +72,8 @@ class LeaksTest(harness.MemtrackTest):
                     continue
                 self.assertEqual(outcome.status, 0, outcome)
                 report = self.report()
-                if case == "fork_child":
-                    # The parent never had the block: only the child lost it.
+                if case.startswith("fork_"):
+                    # The parent never had the blocks: only the child lost them.
                     report = {"sites": report["children"][0]["sites"], "children": []}
                 elif report["leaks"]["scan"] != "full":
                     self.fail("scan: " + report["leaks"]["scan"])
@@ -65,6 +81,80 @@ class LeaksTest(harness.MemtrackTest):
 
     def test_census_finds_pointers_wherever_a_program_keeps_them(self):
         self.check_sample("leaks", "leaks.c")
+
+    def test_census_finds_what_leak_sanitizer_documents(self):
+        self.check_sample("leaks_lsan", "leaks_lsan.c")
+
+    def leak_sanitizer(self, program, case):
+        """How many blocks of subject() LeakSanitizer calls lost; None where it does not run."""
+        outcome = harness.run([program, case], cwd=self.folder)
+        text = outcome.stderr.decode(errors="replace")
+        if "LeakSanitizer has encountered a fatal error" in text:
+            return None
+        lost = 0
+        for part in re.split(r"\n(?=Direct|Indirect)", text)[1:]:
+            if re.search(r"#\d+ 0x[0-9a-f]+ in subject", part.split("\n\n")[0]):
+                lost += int(re.search(r" in (\d+) object", part)[1])
+        return lost
+
+    def test_leak_sanitizer_says_the_same(self):
+        clang = harness.need("clang")
+        program = self.path("leaks_lsan")
+        built = harness.run([clang, "-g", "-O1", "-fsanitize=leak", "-D_GNU_SOURCE", "-pthread",
+                             "-I", os.path.join(harness.SOURCE, "include"), "-o", program,
+                             os.path.join(harness.SOURCE, "samples", "leaks_lsan.c"), "-ldl"])
+        if built.status != 0:
+            self.skipTest("clang has no LeakSanitizer here")
+        if self.leak_sanitizer(program, "overwritten") is None:
+            self.skipTest("LeakSanitizer cannot run here: it needs ptrace")
+        for case, expected in truth("leaks_lsan.c").items():
+            with self.subTest(case=case):
+                self.assertEqual(self.leak_sanitizer(program, case),
+                                 expected.get("definite", 0) + expected.get("indirect", 0))
+
+    def test_nine_chains_have_the_classes_of_memchecks_manual(self):
+        cases = chain_truth()
+        self.assertEqual(len(cases), 9)
+        kinds = {"Leak_DefinitelyLost": "definite", "Leak_IndirectlyLost": "indirect",
+                 "Leak_PossiblyLost": "possible", "Leak_StillReachable": "reachable"}
+        program = os.path.join(harness.SAMPLES, "leak_chains")
+        log = self.path("memcheck.xml")
+        for case, expected in cases.items():
+            with self.subTest(case=case):
+                self.record([program, case], options=["-f"])
+                leaks = self.leaks()
+                ours = {}
+                for site in leaks["lost"] + leaks["held"]:
+                    subject = subject_of(frame["function"] for frame in site["stack"])
+                    if subject:
+                        ours[subject] = site.get("class", "reachable")
+                self.assertEqual(ours, expected)
+                harness.run([harness.need("valgrind"), "-q", "--leak-check=full",
+                             "--show-leak-kinds=all", "--xml=yes", "--xml-file=" + log, program,
+                             case])
+                theirs = {}
+                for error in xml.etree.ElementTree.parse(log).getroot().iter("error"):
+                    subject = subject_of(frame.findtext("fn") for frame in error.iter("frame"))
+                    if subject:
+                        theirs[subject] = kinds[error.findtext("kind")]
+                self.assertEqual(theirs, expected)
+
+    def test_census_follows_pointers_in_blocks_of_before_the_real_malloc(self):
+        outcome = self.record([os.path.join(harness.SAMPLES, "leaks_boot")], options=["-f"])
+        self.assertEqual(outcome.status, 0, outcome)
+        self.assertEqual(self.subject_classes(self.report()), {"reachable": 1})
+
+    def test_threads_that_cannot_be_stopped_are_named_and_scanned_whole(self):
+        for case in ("blocked_thread", "traced_thread"):
+            with self.subTest(case=case):
+                outcome = self.record([os.path.join(harness.SAMPLES, "leaks"), case],
+                                      options=["-f"])
+                if outcome.status == 77:
+                    continue
+                leaks = self.leaks()
+                self.assertEqual(leaks["leaks"]["scan"], "full")
+                self.assertEqual(leaks["remark"], "1 of 2 threads could not be stopped: their "
+                                                  "whole stacks count")
 
     def test_census_knows_pointers_of_cxx_into_blocks(self):
         self.check_sample("leaks_cxx", "leaks_cxx.cpp")
@@ -202,6 +292,13 @@ class LeaksTest(harness.MemtrackTest):
             with self.subTest(case=case, options=options):
                 self.record([program, case], options=["-f", *options])
                 self.assertEqual(self.subject_classes(self.report()), expected)
+        program = os.path.join(harness.SAMPLES, "leaks_lsan")
+        for case, options, expected in (
+                ("root_region", ["--roots", "globals,stacks,registers,tls"], {"reachable": 1}),
+                ("unaligned", ["--pointer-alignment", "1"], {"reachable": 1})):
+            with self.subTest(case=case, options=options):
+                self.record([program, case], options=["-f", *options])
+                self.assertEqual(self.subject_classes(self.report()), expected)
         for options in (["--roots", "globals,stack"], ["--roots", ""],
                         ["--pointer-alignment", "3"]):
             with self.subTest(options=options):
@@ -241,6 +338,39 @@ class LeaksTest(harness.MemtrackTest):
         self.assertEqual(recorder.wait(), 0)
         self.assertTrue(os.path.exists(self.path("end")))
         self.assertEqual(self.leaks()["leaks"]["scan"], "full")
+
+    def rest_under_memtrack(self, program, *options):
+        """Starts the sample, which writes its pid to a file and rests; returns the pid."""
+        recorder = subprocess.Popen(
+            [harness.MEMTRACK, "run", "-q", "--report=none", "-f", *options,
+             "-o", self.path("run.mtk"), "--", os.path.join(harness.SAMPLES, program), "pid"],
+            cwd=self.folder)
+
+        def end():
+            if recorder.poll() is None:
+                os.kill(pid, signal.SIGKILL)
+                recorder.wait()
+        for _ in range(1200):
+            if os.path.exists(self.path("pid")) and os.path.getsize(self.path("pid")) > 0:
+                break
+            time.sleep(0.05)
+        with open(self.path("pid"), encoding="utf-8") as file:
+            pid = int(file.read())
+        self.addCleanup(end)
+        return pid
+
+    def test_what_one_of_three_scans_reached_is_not_lost(self):
+        pid = self.rest_under_memtrack("leak_moves")
+        for _ in range(2):
+            outcome = harness.run([harness.MEMTRACK, "leaks", str(pid), "--format=json"])
+            self.assertEqual(outcome.status, 0, outcome)
+            leaks = json.loads(outcome.stdout)
+            self.assertEqual(
+                [(subject_of(frame["function"] for frame in site["stack"]), site["class"],
+                  site["blocks"]) for site in leaks["lost"]], [("subject_lost", "definite", 1)])
+            self.assertEqual(leaks["leaks"]["reachable"]["blocks"], 3)
+            self.assertRegex(leaks["remark"],
+                             "^2 blocks .128 bytes. seemed lost, but not in each of 3 scans")
 
     def test_scan_that_was_not_possible_says_why(self):
         for options, case, expected in ((["--leaks=off"], "global", "off"),

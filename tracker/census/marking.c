@@ -106,7 +106,7 @@ static void marking_meet(struct marking *marking, uintptr_t value,
 static bool is_held_by_address(const struct findings_holder *holder)
 {
     return holder->holder == 0 && holder->kind != ARENA_HOLDER_STACK
-           && holder->kind != ARENA_HOLDER_SITE;
+           && holder->kind != ARENA_HOLDER_REGISTER && holder->kind != ARENA_HOLDER_SITE;
 }
 
 static inline void pending_add(struct marking *marking, uintptr_t value,

@@ -64,6 +64,40 @@ uintptr_t parking_thread_pointer(void)
     return fs;
 }
 
+/*
+ * The kernel's frame has the state in XSAVE's standard form: xmm0 to xmm15 at 160, which
+ * components are in it at 512, their upper halves at 576, what AVX-512 adds behind that.
+ * Source: Intel SDM 1, 13.4; Linux, arch/x86/include/uapi/asm/sigcontext.h.
+ */
+static void vectors_take(struct parked_thread *thread, const void *frame)
+{
+    enum { XMM = 160, XMM_END = 416, SOFTWARE = 464, COMPONENTS = 512, YMM = 576, ZMM = 832 };
+    const uint32_t magic = 0x46505853;
+    uintptr_t start = (uintptr_t)frame;
+    for (size_t i = 0; i < PARKING_VECTORS; i++) {
+        thread->vectors[i] = (struct parked_vectors){0, 0};
+    }
+    if (frame == NULL) {
+        return;
+    }
+    const uint32_t *software = (const uint32_t *)(start + SOFTWARE);
+    uint64_t components = 2; /* FXSAVE's: xmm alone */
+    uint32_t bytes = COMPONENTS;
+    if (software[0] == magic && software[1] >= ZMM) {
+        components = *(const uint64_t *)(start + COMPONENTS);
+        bytes = software[1];
+    }
+    if ((components & 2) != 0) {
+        thread->vectors[0] = (struct parked_vectors){start + XMM, start + XMM_END};
+    }
+    if ((components & 4) != 0) {
+        thread->vectors[1] = (struct parked_vectors){start + YMM, start + ZMM};
+    }
+    if ((components & 0xe0) != 0 && bytes > ZMM) {
+        thread->vectors[2] = (struct parked_vectors){start + ZMM, start + bytes};
+    }
+}
+
 void parking_take(struct parked_thread *thread, const void *ucontext)
 {
     const greg_t *registers = ((const ucontext_t *)ucontext)->uc_mcontext.gregs;
@@ -76,6 +110,7 @@ void parking_take(struct parked_thread *thread, const void *ucontext)
     thread->bp = (uintptr_t)registers[REG_RBP];
     thread->pc = (uintptr_t)registers[REG_RIP] + 1;
     thread->thread_pointer = parking_thread_pointer();
+    vectors_take(thread, ((const ucontext_t *)ucontext)->uc_mcontext.fpregs);
 }
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns)
@@ -361,6 +396,9 @@ void parking_add_self(struct parking *parking, const struct parked_thread *self)
     place->bp = self->bp;
     for (size_t i = 0; i < PARKING_REGISTERS; i++) {
         place->registers[i] = self->registers[i];
+    }
+    for (size_t i = 0; i < PARKING_VECTORS; i++) {
+        place->vectors[i] = self->vectors[i];
     }
     atomic_store_explicit(&place->state, PARKED_STANDING, memory_order_release);
 }

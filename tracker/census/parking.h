@@ -22,6 +22,7 @@
 #define PARKING_SIGNAL 33
 #define PARKING_THREADS_MAX 4096u
 #define PARKING_REGISTERS 16u
+#define PARKING_VECTORS 3u /* SSE's, what AVX adds, what AVX-512 adds */
 
 /* A thread that stands still. */
 struct parked_thread {
@@ -33,6 +34,11 @@ struct parked_thread {
     uintptr_t sp;
     uintptr_t bp;
     uintptr_t registers[PARKING_REGISTERS]; /* all that the ABI has, sp included */
+    /* Where its vector registers lie: in the frame of its handler, while it stands still. */
+    struct parked_vectors {
+        uintptr_t start;
+        uintptr_t end;
+    } vectors[PARKING_VECTORS];
 };
 
 enum parked_state { PARKED_FREE, PARKED_CALLED, PARKED_STANDING, PARKED_GONE, PARKED_LATE };

@@ -103,6 +103,10 @@ static void registers_scan(struct scan *scan, const struct parked_thread *thread
     for (size_t i = 0; i < PARKING_REGISTERS; i++) {
         marking_add_root(&scan->marking, thread->registers[i], &holder);
     }
+    for (size_t i = 0; i < PARKING_VECTORS; i++) {
+        marking_scan_root(&scan->marking, thread->vectors[i].start, thread->vectors[i].end,
+                          &holder);
+    }
 }
 
 /* The dynamic thread vector: the descriptor points to its second element, and its blocks

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ANNOUNCED_ROOTS_MAX 1024u
+#define ANNOUNCED_ROOTS_MAX 1025u /* the shim's start-up arena, and 1024 of the program */
 #define ANNOUNCED_TAGGED_MAX 64u
 
 /* start is 0 in an unused slot, and stored last. */

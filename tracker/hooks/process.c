@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "census/census.h"
+#include "core/announced.h"
 #include "core/cpu_timer.h"
 #include "core/ending.h"
 #include "core/raw_syscall.h"
@@ -161,6 +162,8 @@ __attribute__((constructor(101))) static void start(int argument_count, char **a
     on_exit(at_exit, NULL);
     census_set_allocator((uintptr_t)gnu_get_libc_version, (uintptr_t)real.malloc);
     find_allocator_local();
+    /* Blocks in it are the program's, and hold its pointers. */
+    announced_root_add((uintptr_t)boot_arena, BOOT_ARENA_BYTES);
     census_open();
     if (cpu_timer_is_on()) {
         pthread_atfork(NULL, NULL, cpu_timer_forked);
