@@ -8,8 +8,11 @@
  *   if (!memtrack_gate_end(&gate)) { ... gate.message says which limit, by how much ... }
  *
  * What a budget does not name is not limited, except blocks that are left over: none may
- * be, unless may_keep is set. Blocks that are meant to stay are excused with
- * memtrack_ignore().
+ * be, unless may_keep is set. With may_keep_reachable only those count that nothing leads
+ * to, as a leak scan finds; MEMTRACK_MAY_KEEP_REACHABLE, defined as 1 before this header,
+ * sets that for all gates. What is meant to stay is excused where it is allocated:
+ * memtrack_ignore(block), or MEMTRACK_EXCUSED { library_init(); }. What the C library keeps
+ * for itself (the loader's data of threads and modules, buffers of streams) never counts.
  *
  * Ready for cmocka, GoogleTest and Catch2: memtrack/cmocka.h, googletest.h, catch2.h.
  *
@@ -32,6 +35,9 @@
 extern "C" {
 #endif
 
+/* What is one for a program whose files each include this header. */
+#define MEMTRACK_SHARED __attribute__((weak))
+
 struct memtrack_limit {
     bool is_set;
     int64_t most;
@@ -49,25 +55,31 @@ struct memtrack_budget {
     struct memtrack_limit allocations;
     struct memtrack_limit temporaries; /* released before the thread allocated again */
     bool may_keep;                     /* blocks may be left over */
+    bool may_keep_reachable;           /* those may that something still leads to */
 };
+#ifndef MEMTRACK_MAY_KEEP_REACHABLE
+#define MEMTRACK_MAY_KEEP_REACHABLE 0
+#endif
 
 struct memtrack_gate {
     struct memtrack_mark mark;
     struct memtrack_budget budget;
-    struct memtrack_usage usage; /* after memtrack_gate_end() */
+    struct memtrack_usage usage; /* after memtrack_gate_end(): live_* are those left over */
     const char *name;
     char message[256]; /* after memtrack_gate_end(): what was exceeded, or "" */
 };
 
+extern bool memtrack_gate_was_said;
+MEMTRACK_SHARED bool memtrack_gate_was_said;
+
 /* Whether gates can see anything; says once, on standard error, when they cannot. */
 static inline bool memtrack_gate_is_active(void)
 {
-    static bool was_said;
     if (memtrack_is_tracking()) {
         return true;
     }
-    if (!was_said) {
-        was_said = true;
+    if (!memtrack_gate_was_said) {
+        memtrack_gate_was_said = true;
         fputs("memtrack: memory gates are inactive: this process is not tracked: run it under"
               " memtrack check\n",
               stderr);
@@ -84,6 +96,8 @@ static inline void memtrack_gate_begin(struct memtrack_gate *gate, const char *n
     if (budget != NULL) {
         gate->budget = *budget;
     }
+    gate->budget.may_keep_reachable =
+        gate->budget.may_keep_reachable || MEMTRACK_MAY_KEEP_REACHABLE != 0;
     if (!gate->budget.may_keep && !gate->budget.live_blocks.is_set
         && !gate->budget.live_bytes.is_set) {
         gate->budget.live_blocks.is_set = true;
@@ -93,15 +107,136 @@ static inline void memtrack_gate_begin(struct memtrack_gate *gate, const char *n
     }
 }
 
+/* MEMTRACK_EXCUSED { ... }: what is allocated in the braces and still live at their end is
+ * meant to stay, and no leak. Leave them at their end only. */
+struct memtrack_excuse {
+    struct memtrack_mark mark;
+    bool is_done;
+};
+static inline struct memtrack_excuse memtrack_excuse_begin(void)
+{
+    struct memtrack_excuse excuse;
+    excuse.mark = memtrack_mark_now();
+    excuse.is_done = false;
+    return excuse;
+}
+static inline void memtrack_excuse_end(struct memtrack_excuse *excuse)
+{
+    memtrack_ignore_since(&excuse->mark);
+    excuse->is_done = true;
+}
+#define MEMTRACK_EXCUSED                                                              \
+    for (struct memtrack_excuse memtrack_excused = memtrack_excuse_begin();           \
+         !memtrack_excused.is_done; memtrack_excuse_end(&memtrack_excused))
+
+static inline void memtrack_gate_say(struct memtrack_gate *gate, const char *what, int64_t actual,
+                                     int64_t most)
+{
+    size_t used = strlen(gate->message);
+    snprintf(gate->message + used, sizeof gate->message - used, "%s%s: %lld, at most %lld allowed",
+             used == 0 ? "" : "; ", what, (long long)actual, (long long)most);
+}
+
 static inline bool memtrack_gate_check(struct memtrack_gate *gate, const char *what,
                                        const struct memtrack_limit *limit, int64_t actual)
 {
-    if (!limit->is_set || actual <= limit->most) {
+    bool is_kept = !limit->is_set || actual <= limit->most;
+    if (!is_kept) {
+        memtrack_gate_say(gate, what, actual, limit->most);
+    }
+    return is_kept;
+}
+
+/* Dl_info of dlfcn.h, which declares it for GNU sources only. */
+struct memtrack_gate_symbol {
+    const char *file;
+    void *base;
+    const char *name;
+    void *address;
+};
+
+/* The C library keeps such blocks for itself and uses them again: the loader's for modules
+ * and for thread-local data of threads that ended, buffers of streams. */
+static inline bool memtrack_gate_is_of_library(const struct memtrack_site *site)
+{
+    typedef int (*lookup_function)(const void *address, struct memtrack_gate_symbol *symbol);
+    lookup_function look_up = (lookup_function)(uintptr_t)dlsym(RTLD_DEFAULT, "dladdr");
+    struct memtrack_gate_symbol symbol = {NULL, NULL, NULL, NULL};
+    void *caller = NULL;
+    if (look_up == NULL || memtrack_stack(site->stack, &caller, 1) == 0
+        || look_up((char *)caller - 1, &symbol) == 0) {
+        return false;
+    }
+    const char *slash = symbol.file != NULL ? strrchr(symbol.file, '/') : NULL;
+    return (slash != NULL && strncmp(slash, "/ld-linux", 9) == 0)
+           || (symbol.name != NULL && strcmp(symbol.name, "_IO_file_doallocate") == 0);
+}
+
+/* Sites that left blocks over, most bytes first; more than these are not looked through. */
+#define MEMTRACK_GATE_SITES 128
+
+/* Counts what is left over in gate->usage.live_*, and fills sites[0..*count). Returns
+ * whether it could be seen. */
+static inline bool memtrack_gate_look(struct memtrack_gate *gate, struct memtrack_site *sites,
+                                      size_t *count)
+{
+    struct memtrack_usage *usage = &gate->usage;
+    struct memtrack_leaks leaks;
+    *count = 0;
+    if (usage->live_blocks == 0) {
         return true;
     }
-    size_t used = strlen(gate->message);
-    snprintf(gate->message + used, sizeof gate->message - used, "%s%s: %lld, at most %lld allowed",
-             used == 0 ? "" : "; ", what, (long long)actual, (long long)limit->most);
+    if (gate->budget.may_keep_reachable) {
+        int error =
+            memtrack_leak_check_since(&gate->mark, &leaks, sites, MEMTRACK_GATE_SITES, count);
+        if (error != 0) {
+            snprintf(gate->message, sizeof gate->message,
+                     "%llu blocks are live, and a scan for what leads to them was not possible: %s",
+                     (unsigned long long)usage->live_blocks, strerror(-error));
+            return false;
+        }
+        usage->live_blocks = leaks.definite_blocks + leaks.indirect_blocks;
+        usage->live_bytes = leaks.definite_bytes + leaks.indirect_bytes;
+        return true;
+    }
+    size_t found = memtrack_sites_since(&gate->mark, sites, MEMTRACK_GATE_SITES);
+    for (size_t i = 0; i < found; i++) {
+        if (memtrack_gate_is_of_library(&sites[i])) {
+            usage->live_blocks -= sites[i].blocks < usage->live_blocks ? sites[i].blocks
+                                                                       : usage->live_blocks;
+            usage->live_bytes -=
+                sites[i].bytes < usage->live_bytes ? sites[i].bytes : usage->live_bytes;
+        } else {
+            sites[(*count)++] = sites[i];
+        }
+    }
+    return true;
+}
+
+/* Judges what is left over, and prints it with its stacks if it should not be. */
+static inline bool memtrack_gate_judge_left(struct memtrack_gate *gate)
+{
+    struct memtrack_site sites[MEMTRACK_GATE_SITES];
+    size_t count = 0;
+    char title[120];
+    if (!gate->budget.live_blocks.is_set && !gate->budget.live_bytes.is_set) {
+        return true;
+    }
+    if (!memtrack_gate_look(gate, sites, &count)) {
+        return false;
+    }
+    bool is_lost = gate->budget.may_keep_reachable;
+    bool has_few = memtrack_gate_check(gate, is_lost ? "blocks lost" : "blocks left over",
+                                       &gate->budget.live_blocks, (int64_t)gate->usage.live_blocks);
+    bool has_little = memtrack_gate_check(gate, is_lost ? "bytes lost" : "bytes left over",
+                                          &gate->budget.live_bytes, (int64_t)gate->usage.live_bytes);
+    if (has_few && has_little) {
+        return true;
+    }
+    snprintf(title, sizeof title, "%.80s: %s", gate->name == NULL ? "" : gate->name,
+             is_lost ? "lost" : "left over");
+    fflush(NULL); /* what the test printed comes first */
+    memtrack_print_sites(sites, count, title);
     return false;
 }
 
@@ -126,24 +261,13 @@ static inline bool memtrack_gate_end(struct memtrack_gate *gate)
     }
     gate->usage = memtrack_usage_since(&gate->mark);
     const struct memtrack_usage *usage = &gate->usage;
-    bool is_clean =
-        memtrack_gate_check(gate, "blocks left over", &budget->live_blocks,
-                            (int64_t)usage->live_blocks)
-        & memtrack_gate_check(gate, "bytes left over", &budget->live_bytes,
-                              (int64_t)usage->live_bytes);
-    bool is_within =
-        memtrack_gate_check(gate, "peak bytes", &budget->peak_bytes, usage->peak_bytes)
-        & memtrack_gate_check(gate, "allocations", &budget->allocations,
-                              (int64_t)usage->allocations)
-        & memtrack_gate_check(gate, "temporary allocations", &budget->temporaries,
-                              (int64_t)usage->temporary_allocations);
-    if (!is_clean) {
-        char title[120];
-        snprintf(title, sizeof title, "%.80s: left over", gate->name == NULL ? "" : gate->name);
-        fflush(NULL); /* what the test printed comes first */
-        memtrack_print_since(&gate->mark, title);
-    }
-    return is_clean && is_within;
+    bool is_low = memtrack_gate_check(gate, "peak bytes", &budget->peak_bytes, usage->peak_bytes);
+    bool is_rare = memtrack_gate_check(gate, "allocations", &budget->allocations,
+                                       (int64_t)usage->allocations);
+    bool is_calm = memtrack_gate_check(gate, "temporary allocations", &budget->temporaries,
+                                       (int64_t)usage->temporary_allocations);
+    bool is_clean = memtrack_gate_judge_left(gate);
+    return is_low && is_rare && is_calm && is_clean;
 }
 
 /*

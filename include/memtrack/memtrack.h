@@ -54,7 +54,7 @@ struct memtrack_usage {
     uint64_t allocated_bytes;
     uint64_t frees;
     uint64_t temporary_allocations;
-    int64_t peak_bytes;   /* the most that live bytes rose since the latest mark, above it */
+    int64_t peak_bytes;   /* the most that live bytes rose above those of the mark */
     uint64_t live_blocks; /* allocated since the mark and not released */
     uint64_t live_bytes;
     bool is_valid;
@@ -123,6 +123,7 @@ struct memtrack_api {
     int (*add_tagged_region)(const void *start, size_t size_bytes,
                              const struct memtrack_pointers *pointers);
     int (*remove_tagged_region)(const void *start);
+    size_t (*ignore_since)(const struct memtrack_mark *mark);
 };
 
 /* Whether the shim, which may be older than this header, has a function. */
@@ -248,6 +249,14 @@ static inline void memtrack_ignore(const void *block)
     if (api != NULL) {
         api->ignore(block);
     }
+}
+
+/* memtrack_ignore() of every live block that was allocated since the mark, by any thread: what
+ * a library's initialisation keeps. Returns how many blocks; 0 without memtrack. */
+static inline size_t memtrack_ignore_since(const struct memtrack_mark *mark)
+{
+    const struct memtrack_api *api = memtrack_api_get();
+    return MEMTRACK_API_HAS(api, ignore_since) && mark->is_valid ? api->ignore_since(mark) : 0;
 }
 
 /* A custom allocator handed out a block. Announced blocks count like those of malloc; the

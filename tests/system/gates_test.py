@@ -465,12 +465,13 @@ class FrameworkTest(MemtrackTest):
         return text
 
     def test_cmocka_tests_are_gates(self):
-        text = self.assert_gated("in_cmocka.c", r"\[  FAILED  \] ([a-z_]+)", "-lcmocka")
+        text = self.assert_gated("in_cmocka.c", r"\[  (?:FAILED |ERROR  ) \] ([a-z_]+)", "-lcmocka",
+                                 "-pthread")
         self.assertIn("77 bytes in 1 block", text)
         self.assertIn("grows with every repetition", text)
 
     def test_googletest_tests_are_gates(self):
-        text = self.assert_gated("in_googletest.cpp", r"\[  FAILED  \] (\w+\.\w+)", "-lgtest",
+        text = self.assert_gated("in_googletest.cpp", r"\[  FAILED  \] ([\w/]+\.[\w/]+)", "-lgtest",
                                  "-lgtest_main", "-pthread")
         self.assertIn("77 bytes in 1 block", text)
 

@@ -345,6 +345,7 @@ static void process_publish(struct arena_process *process, uint64_t offset)
     process_hot.process = process;
     process_hot.is_own_clock = process_cold.arena.back != NULL;
     process_hot.sample_bytes = header->config.sample_bytes;
+    atomic_store_explicit(&process_hot.tick_offset, process_cold.mark_count, memory_order_relaxed);
     process_hot.is_tracking = 1;
     atomic_store_explicit(&header->process_offset[process->index], offset, memory_order_release);
     process_wake_recorder();

@@ -43,6 +43,7 @@ struct process_cold {
     struct arena_image *image;
     struct arena_process *process; /* of this process, or after a fork still the parent's */
     uint32_t image_index;
+    uint32_t mark_count; /* process_hot.tick_offset, for a forked child to go on with */
     /* Reads the allocator's figures; NULL where it has none that we know. */
     void (*read_allocator)(struct arena_allocator_figures *figures);
     bool is_started;  /* the arena is there */

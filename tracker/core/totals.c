@@ -96,6 +96,10 @@ void totals_publish(struct thread *thread)
         atomic_fetch_add_explicit(&process->shared_live_blocks, blocks, memory_order_relaxed);
     totals_note(process, before, count);
     totals_note(process, before + bytes, count + blocks);
+    if (atomic_load_explicit(&process_hot.tick_offset, memory_order_relaxed) != 0) {
+        thread->batch_bytes = 0; /* who marks wants peaks to the byte */
+        return;
+    }
     uint32_t threads = atomic_load_explicit(&thread_running_count, memory_order_relaxed);
     int64_t batch = atomic_load_explicit(&process->peak_bytes, memory_order_relaxed)
                     / (1024 * (int64_t)(threads == 0 ? 1 : threads));

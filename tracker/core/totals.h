@@ -4,7 +4,8 @@
  * With one thread the total is a plain sum that follows every event, so that the peak is
  * exact to the byte. With more, each thread keeps its part back until it exceeds a batch
  * of 1/1024 of the peak divided by the number of threads (at least TOTALS_BATCH_BYTES_MIN),
- * which bounds the error of the peak to about 0.1 %.
+ * which bounds the error of the peak to about 0.1 %. From the first mark on nothing is kept
+ * back: budgets of tests are small.
  *
  * Lazy peak capture: peak_number rises with every new maximum; totals_keep_peak() is
  * called before a site's counters change and keeps the site's value of the last maximum.

@@ -10,6 +10,7 @@
 
 #include "census/census.h"
 #include "core/announced.h"
+#include "core/mark_peaks.h"
 #include "core/raw_syscall.h"
 #include "core/stack_table.h"
 #include "hooks/hook.h"
@@ -150,10 +151,10 @@ static void api_mark(struct memtrack_mark *mark)
     }
     totals_publish(thread);
     api_totals(&mark->totals);
-    atomic_fetch_add_explicit(&process_hot.tick_offset, 1, memory_order_relaxed);
+    process_cold.mark_count =
+        atomic_fetch_add_explicit(&process_hot.tick_offset, 1, memory_order_relaxed) + 1;
     mark->tick = totals_birth_clock();
-    atomic_store_explicit(&process_hot.mark_peak_bytes, mark->totals.live_bytes,
-                          memory_order_relaxed);
+    mark_peaks_begin(mark->tick, mark->totals.live_bytes);
     /* A new maximum since the mark shows only where it exceeds the tick's. */
     struct arena_window *window =
         &process_cold.process->windows[totals_tick() % ARENA_WINDOWS];
@@ -199,8 +200,7 @@ static void api_usage_since(const struct memtrack_mark *mark, struct memtrack_us
     usage->frees = now.frees - mark->totals.frees;
     usage->temporary_allocations =
         now.temporary_allocations - mark->totals.temporary_allocations;
-    usage->peak_bytes = atomic_load_explicit(&process_hot.mark_peak_bytes, memory_order_relaxed)
-                        - mark->totals.live_bytes;
+    usage->peak_bytes = mark_peaks_since(mark->tick) - mark->totals.live_bytes;
     struct usage_visit visit = {.mark = mark, .usage = usage};
     live_map_visit(usage_add, &visit);
     usage->is_valid = true;
@@ -345,6 +345,47 @@ static void api_ignore(const void *address)
         live_map_insert((uintptr_t)address, &block, true);
     }
     thread_leave(thread);
+}
+
+/* Addresses of blocks, as many as there is room for. */
+#define IGNORED_AT_ONCE 4096u
+struct ignored_visit {
+    const struct memtrack_mark *mark;
+    uintptr_t *addresses;
+    size_t count;
+};
+
+static void ignored_add(void *context, uintptr_t address, const struct live_block *block)
+{
+    struct ignored_visit *visit = context;
+    if (visit->count < IGNORED_AT_ONCE && is_since(visit->mark, block)) {
+        visit->addresses[visit->count++] = address;
+    }
+}
+
+/* In rounds: the map must not change while it is walked. */
+static size_t api_ignore_since(const struct memtrack_mark *mark)
+{
+    size_t room_bytes = IGNORED_AT_ONCE * sizeof(uintptr_t);
+    struct ignored_visit visit = {.mark = mark, .addresses = raw_map_lazy(room_bytes)};
+    size_t ignored = 0;
+    if (visit.addresses == NULL) {
+        return 0;
+    }
+    do {
+        visit.count = 0;
+        struct thread *thread = thread_enter();
+        if (thread != NULL) {
+            live_map_visit(ignored_add, &visit);
+            thread_leave(thread);
+        }
+        for (size_t i = 0; i < visit.count; i++) {
+            api_ignore((const void *)visit.addresses[i]);
+        }
+        ignored += visit.count;
+    } while (visit.count == IGNORED_AT_ONCE);
+    raw_syscall3(SYS_munmap, (long)visit.addresses, (long)room_bytes, 0);
+    return ignored;
 }
 
 static void api_announce_allocation(const void *block, size_t size_bytes)
@@ -561,4 +602,5 @@ const struct memtrack_api memtrack_api_1 = {
     .print_sites = api_print_sites,
     .add_tagged_region = api_add_tagged_region,
     .remove_tagged_region = api_remove_tagged_region,
+    .ignore_since = api_ignore_since,
 };
