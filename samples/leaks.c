@@ -124,6 +124,7 @@ static pthread_t start(void *(*function)(void *))
         exit(1);
     }
     wait_until_ready();
+    pthread_setname_np(thread, "kept here");
     return thread;
 }
 

@@ -219,6 +219,26 @@ struct chain_rows {
     size_t capacity;
 };
 
+/* A root in words: "the stack of thread 17 'worker', in serve server.c:88". */
+static const char *root_text(const struct chain_rows *rows, const struct recording_holder *holder)
+{
+    if (holder->text == NULL || holder->address <= 0) {
+        return region_copy_text(rows->region, holder->text);
+    }
+    const struct model_frame *frame =
+        model_address_at(rows->model, (uint32_t)holder->address)->frames;
+    if (frame->function == NULL) {
+        return region_copy_text(rows->region, holder->text);
+    }
+    const char *slash = frame->file != NULL ? strrchr(frame->file, '/') : NULL;
+    if (frame->file != NULL && frame->line > 0) {
+        return region_format(rows->region, "%s, in %s %s:%lld", holder->text, frame->function,
+                             slash != NULL ? slash + 1 : frame->file, (long long)frame->line);
+    }
+    return region_format(rows->region, "%s, in %s (%s)", holder->text, frame->function,
+                         frame->module != NULL ? frame->module->name : "an unknown file");
+}
+
 static int chain_row_add(void *context, const void *row)
 {
     struct chain_rows *rows = context;
@@ -229,7 +249,7 @@ static int chain_row_add(void *context, const void *row)
         .chain = holder->chain,
         .step = holder->step,
         .holder = {.kind = holder->kind,
-                   .text = region_copy_text(rows->region, holder->text),
+                   .text = root_text(rows, holder),
                    .stack = holder->kind == RECORDING_HOLDER_SITE
                                 ? model_find_stack(rows->model, rows->process,
                                                    holder->holder_stack)

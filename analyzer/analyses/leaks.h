@@ -24,7 +24,8 @@ struct leaks_item {
 /* One step of a chain from a root down. */
 struct leaks_holder {
     enum recording_holder_kind kind;
-    const char *text;                /* "g_sessions (server)"; NULL for sites */
+    const char *text;                /* "g_sessions (server)", "the stack of thread 17
+                                      * 'worker', in serve server.c:88"; NULL for sites */
     const struct model_stack *stack; /* of the holding blocks, RECORDING_HOLDER_SITE; else NULL */
     int64_t address;                 /* recording_address of a stack frame; 0: none */
 };

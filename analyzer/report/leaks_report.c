@@ -159,9 +159,10 @@ static void add_held(const struct maker *maker)
                                ? 100.0 * (double)held->chains[j].blocks / (double)held->blocks
                                : 100.0 * (double)held->chains[j].bytes / (double)held->bytes;
             leaks_report_chain(held, &held->chains[j], chain, sizeof(chain));
-            report_add_paragraph(maker->document, "%s of %s in %s blocks: %s",
+            report_add_paragraph(maker->document, "%s of %s in %s %s: %s",
                                  quantity_percent(share).text, quantity_bytes(held->bytes).text,
-                                 quantity_count(held->blocks).text, chain);
+                                 quantity_count(held->blocks).text,
+                                 held->blocks == 1 ? "block" : "blocks", chain);
         }
         if (held->retained_bytes != RECORDING_UNKNOWN && held->retained_bytes > held->bytes) {
             report_add_note(maker->document, REPORT_FAINT, "%s would go with these blocks",

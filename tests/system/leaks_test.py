@@ -263,6 +263,20 @@ class LeaksTest(harness.MemtrackTest):
         self.assertEqual(held[0]["held_by"][0]["blocks"], 1)
         self.assertRegex(held[0]["held_by"][0]["chain"][0], r"^kept(\.\d+)? \(leaks\)$")
 
+    def test_thread_and_function_of_a_stack_that_holds_are_named(self):
+        for case, place in (("thread_stack", "the stack of thread \\d+ 'kept here', in thread_stack "),
+                            ("thread_register", "a register of thread \\d+ 'kept here', in "
+                                                "thread_register "),
+                            ("stack", "the stack of thread \\d+ 'leaks', in case_stack "),
+                            ("specific_of_thread", "thread-local data of thread \\d+ 'kept here'")):
+            with self.subTest(case=case):
+                self.record([os.path.join(harness.SAMPLES, "leaks"), case], options=["-f"])
+                held = [site for site in self.leaks()["held"]
+                        if subject_of(frame["function"] for frame in site["stack"])]
+                self.assertEqual(len(held), 1)
+                end = r"leaks.c:\d+$" if place.endswith(" ") else "$"
+                self.assertRegex(held[0]["held_by"][0]["chain"][0], "^" + place + end)
+
     def test_census_knows_the_heap_of_jemalloc(self):
         cases = truth("leaks.c")
         for case in ("global", "none", "thread_local", "thread_stack", "mapping", "list", "large",

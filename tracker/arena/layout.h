@@ -195,7 +195,9 @@ struct arena_thread {
     uint32_t threads_served;
     uint32_t is_inherited; /* 1: pseudo table, holds the live blocks a fork inherited */
     uint64_t cpu_samples_lost; /* the signal was blocked: CPU time without a place */
-    uint64_t reserved[8];
+    uint32_t is_named;         /* bool: by the program, for us */
+    uint32_t reserved_word;
+    uint64_t reserved[7];
     _Alignas(ARENA_CACHE_LINE) _Atomic uint64_t site_chunk[ARENA_SITE_CHUNKS];
     _Atomic uint64_t lifetime_chunk[ARENA_SITE_CHUNKS];
     _Atomic uint64_t sample_chunk[ARENA_SITE_CHUNKS]; /* only when the run samples */
@@ -228,7 +230,7 @@ struct arena_census_site {
 enum arena_holder_kind {
     ARENA_HOLDER_GLOBAL = 1,   /* holder: address of the pointer in a module's data */
     ARENA_HOLDER_STACK = 2,    /* holder: return address of the frame it is in; 0: not known */
-    ARENA_HOLDER_REGISTER = 3,
+    ARENA_HOLDER_REGISTER = 3, /* holder: as of a stack, the innermost frame */
     ARENA_HOLDER_TLS = 4,      /* holder: address */
     ARENA_HOLDER_MAPPING = 5,  /* holder: address of the pointer in memory the program mapped */
     ARENA_HOLDER_SITE = 6      /* holder: stack id of the block with the pointer */

@@ -210,6 +210,10 @@ void roots_exclude_heap(struct roots *roots, uintptr_t libc_address, uintptr_t a
 {
     const struct root_module *libc = roots_module_find(roots, libc_address);
     const struct root_module *allocator = roots_module_find(roots, allocator_address);
+    if (libc != NULL) {
+        roots->libc_start = libc->start;
+        roots->libc_end = libc->end;
+    }
     uintptr_t arena = libc == NULL ? 0 : find_main_arena(roots, libc);
     if (arena != 0) {
         roots_exclude(roots, arena, arena + GLIBC_ARENA_BYTES);
@@ -472,29 +476,67 @@ static void allocator_local_exclude(struct roots *roots, const struct parked_thr
     roots_exclude(roots, start, start + roots->allocator_local.size_bytes);
 }
 
-/* The stack from its pointer up, frame by frame as far as it can be unwound. */
+/* A thread's frames from the innermost outwards. */
+struct stack_walk {
+    struct unwind_pages pages;
+    struct unwind_state state;
+    uintptr_t end; /* of the stack */
+    unsigned depth;
+};
+
+/* Goes on to the next outer frame. False: there is none that can be reached. */
+static bool stack_step(struct stack_walk *walk)
+{
+    uintptr_t before = walk->state.sp;
+    unwind_rule_t rule = unwind_rule(walk->state.pc);
+    enum unwind_outcome outcome = unwind_step(&walk->state, &rule, &walk->pages);
+    return ++walk->depth < FRAMES_MAX && (outcome == UNWIND_STEPPED || outcome == UNWIND_GUESSED)
+           && walk->state.sp > before && walk->state.sp <= walk->end;
+}
+
+/* Past the frames of the C library. False: there are no others. */
+static bool stack_leave_libc(const struct roots *roots, struct stack_walk *walk)
+{
+    while (walk->state.pc - 1 - roots->libc_start < roots->libc_end - roots->libc_start) {
+        if (!stack_step(walk)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct stack_walk stack_walk_of(const struct roots *roots,
+                                       const struct parked_thread *thread)
+{
+    return (struct stack_walk){
+        .state = {.pc = thread->pc, .sp = thread->sp, .bp = thread->bp},
+        .end = stack_end(roots, thread)};
+}
+
+uintptr_t roots_thread_place(const struct roots *roots, const struct parked_thread *thread)
+{
+    struct stack_walk walk = stack_walk_of(roots, thread);
+    return stack_leave_libc(roots, &walk) ? walk.state.pc : thread->pc;
+}
+
+/* The stack from its pointer up, frame by frame as far as it can be unwound. What lies in
+ * frames of the C library, registers that they saved above all, is their caller's. */
 static void stack_add(struct roots *roots, const struct parked_thread *thread)
 {
     struct findings_holder holder = {.kind = ARENA_HOLDER_STACK, .tid = thread->tid};
-    struct unwind_pages pages = {{0}};
-    struct unwind_state state = {.pc = thread->pc, .sp = thread->sp, .bp = thread->bp};
+    struct stack_walk walk = stack_walk_of(roots, thread);
     uintptr_t start = thread->sp - RED_ZONE_BYTES;
-    uintptr_t end = stack_end(roots, thread);
-    for (unsigned depth = 0; depth < FRAMES_MAX && start < end; depth++) {
-        uintptr_t pc = state.pc;
-        unwind_rule_t rule = unwind_rule(pc);
-        enum unwind_outcome outcome = unwind_step(&state, &rule, &pages);
-        if ((outcome != UNWIND_STEPPED && outcome != UNWIND_GUESSED) || state.sp <= start
-            || state.sp > end) {
+    while (start < walk.end && stack_leave_libc(roots, &walk)) {
+        holder.holder = walk.state.pc;
+        if (!stack_step(&walk)) {
             break;
         }
-        holder.holder = pc;
-        root_add(roots, start, state.sp, &holder);
-        start = state.sp;
+        root_add(roots, start, walk.state.sp, &holder);
+        start = walk.state.sp;
     }
     holder.holder = 0;
-    if (start < end) {
-        root_add(roots, start, end, &holder);
+    if (start < walk.end) {
+        root_add(roots, start, walk.end, &holder);
     }
 }
 

@@ -56,6 +56,8 @@ struct roots {
     struct root_excluded *excluded; /* [0..excluded_count), sorted by roots_find() */
     uint32_t excluded_count;
     struct root_module *modules; /* [0..module_count), by address */
+    uintptr_t libc_start; /* the C library: its frames stand for those that called them */
+    uintptr_t libc_end;
     uint32_t module_count;
     uint64_t thread_local_bytes; /* of all modules: at most so much below a thread pointer */
     struct census_local allocator_local;
@@ -90,6 +92,10 @@ void roots_exclude_local(struct roots *roots, const struct census_local *local);
  */
 void roots_find(struct roots *roots, uint32_t which, const struct parked_thread *threads,
                 uint32_t thread_count);
+
+/* Returns the return address of the innermost frame of a thread that stands still, outside of
+ * the C library if there is one. */
+uintptr_t roots_thread_place(const struct roots *roots, const struct parked_thread *thread);
 
 /* Returns the module that contains the address, or NULL. */
 const struct root_module *roots_module_find(const struct roots *roots, uintptr_t address);

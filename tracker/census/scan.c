@@ -4,6 +4,7 @@
 #include "census/pinning.h"
 #include "census/roots.h"
 #include "census/suspects.h"
+#include "census/thread_names.h"
 #include "core/capture.h"
 #include "core/live_map.h"
 #include "core/raw_syscall.h"
@@ -99,7 +100,9 @@ static const char *blocks_collect(struct scan *scan, uint32_t stack_end)
 
 static void registers_scan(struct scan *scan, const struct parked_thread *thread)
 {
-    struct findings_holder holder = {.kind = ARENA_HOLDER_REGISTER, .tid = thread->tid};
+    struct findings_holder holder = {.kind = ARENA_HOLDER_REGISTER,
+                                     .tid = thread->tid,
+                                     .holder = roots_thread_place(&scan->roots, thread)};
     for (size_t i = 0; i < PARKING_REGISTERS; i++) {
         marking_add_root(&scan->marking, thread->registers[i], &holder);
     }
@@ -217,7 +220,8 @@ static void modules_note(struct scan *scan)
     const struct root_module *last = NULL;
     for (uint32_t i = 0; i < FINDINGS_EDGES_MAX; i++) {
         const struct arena_census_edge *edge = &scan->findings.edges[i];
-        if (edge->kind != ARENA_HOLDER_GLOBAL && edge->kind != ARENA_HOLDER_STACK) {
+        if (edge->kind != ARENA_HOLDER_GLOBAL && edge->kind != ARENA_HOLDER_STACK
+            && edge->kind != ARENA_HOLDER_REGISTER) {
             continue;
         }
         const struct root_module *module = roots_module_find(&scan->roots, edge->holder);
@@ -308,5 +312,6 @@ const char *scan_run(const struct scan_request *request)
     heap_mark(scan, request);
     residency_close(&scan->residency);
     modules_note(scan);
+    thread_names_note(request->arena);
     return results_write(scan, request);
 }

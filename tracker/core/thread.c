@@ -165,6 +165,7 @@ static struct thread *record_acquire(void)
     atomic_fetch_add_explicit(&thread_running_count, 1, memory_order_relaxed);
     thread->pauses = 0;
     thread->is_named = 0;
+    thread->table->is_named = 0;
     if (process_hot.sample_bytes != 0) {
         sampler_start(thread);
     }

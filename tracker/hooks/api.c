@@ -432,6 +432,7 @@ static void api_name_thread(const char *name)
     }
     thread->table->name[length] = '\0';
     thread->is_named = 1;
+    thread->table->is_named = 1;
     thread_leave(thread);
 }
 

@@ -253,7 +253,8 @@ struct incoming {
 static bool is_same_holder(const struct incoming *a, const struct incoming *b)
 {
     return a->site == b->site && strcmp(a->name, b->name) == 0
-           && (a->edge->kind != ARENA_HOLDER_STACK || a->edge->holder == b->edge->holder);
+           && ((a->edge->kind != ARENA_HOLDER_STACK && a->edge->kind != ARENA_HOLDER_REGISTER)
+               || a->edge->holder == b->edge->holder);
 }
 
 static bool is_on_chain(const size_t *sites, size_t count, size_t site)
@@ -421,14 +422,15 @@ static size_t sites_select(const struct census_result *result, size_t *selected)
 
 int census_chains_write(const struct census_chains *chains, const struct census_result *result,
                         const struct arena_file *file, const struct image_writer *image,
-                        struct recording_writer *recording, int64_t census)
+                        const struct arena_process *process, struct recording_writer *recording,
+                        int64_t census)
 {
     if (chains->edges == NULL || result->site_count == 0) {
         return 0;
     }
     size_t selected[CHAIN_SITES_MAX + 1];
     struct incoming *incoming = malloc(2 * INCOMING_MAX * sizeof *incoming);
-    struct holder_names *names = holder_names_new(file, image);
+    struct holder_names *names = holder_names_new(file, image, process);
     int error = 0;
     if (incoming != NULL && names != NULL) {
         struct chain_writer writer = {.chains = chains,

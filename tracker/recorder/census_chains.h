@@ -29,6 +29,7 @@ void census_chains_deinit(struct census_chains *chains);
 /* Writes the chains of the sites with the most bytes, inside a transaction. */
 int census_chains_write(const struct census_chains *chains, const struct census_result *result,
                         const struct arena_file *file, const struct image_writer *image,
-                        struct recording_writer *recording, int64_t census);
+                        const struct arena_process *process, struct recording_writer *recording,
+                        int64_t census);
 
 #endif

@@ -326,7 +326,8 @@ int census_write(struct tracked *tracked, const struct arena_file *file,
         error = sites_write(&result, &chains, file, recording, census);
     }
     if (error == 0) {
-        error = census_chains_write(&chains, &result, file, image, recording, census);
+        error = census_chains_write(&chains, &result, file, image, tracked->shared, recording,
+                                    census);
     }
     census_chains_deinit(&chains);
     census_result_deinit(&result);

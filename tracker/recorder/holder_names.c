@@ -7,6 +7,9 @@
 #include "core/module_table.h"
 #include "symbolize/symbolizer.h"
 
+/* The list of threads is memory that the program can write to. */
+#define THREADS_LOOKED_AT 65536u
+
 /* A module as far as it was asked for. */
 struct named_module {
     bool is_known;
@@ -19,13 +22,15 @@ struct holder_names {
     const struct arena_file *file;
     const struct image_writer *image;
     const struct arena_image *shared;
+    const struct arena_process *process;
     struct symbolizer *symbolizer;
     struct named_module *modules; /* [0..module_count), in the order of the module log */
     uint32_t module_count;
 };
 
 struct holder_names *holder_names_new(const struct arena_file *file,
-                                      const struct image_writer *image)
+                                      const struct image_writer *image,
+                                      const struct arena_process *process)
 {
     struct holder_names *names = calloc(1, sizeof *names);
     if (names == NULL) {
@@ -33,6 +38,7 @@ struct holder_names *holder_names_new(const struct arena_file *file,
     }
     names->file = file;
     names->image = image;
+    names->process = process;
     names->shared = arena_at(&file->arena, image->offset, sizeof *names->shared);
     names->module_count = image->module_count;
     names->modules = calloc(names->module_count + 1, sizeof *names->modules);
@@ -120,21 +126,42 @@ static void describe_global(struct holder_names *names, uint64_t address, char *
     }
 }
 
+/* "thread 17 'worker'" */
+static void describe_thread(const struct holder_names *names, int32_t tid, char *text,
+                            size_t text_bytes)
+{
+    uint64_t offset = atomic_load_explicit(&names->process->first_thread, memory_order_acquire);
+    const struct arena_thread *table;
+    for (uint32_t i = 0; i < THREADS_LOOKED_AT
+                         && (table = arena_at(&names->file->arena, offset, sizeof *table)) != NULL;
+         i++) {
+        if (table->tid == tid && table->name[0] != '\0') {
+            snprintf(text, text_bytes, "thread %d '%.*s'", tid, (int)sizeof table->name,
+                     table->name);
+            return;
+        }
+        offset = atomic_load_explicit(&table->next, memory_order_acquire);
+    }
+    snprintf(text, text_bytes, "thread %d", tid);
+}
+
 void holder_names_describe(struct holder_names *names, const struct arena_census_edge *edge,
                            char *text, size_t text_bytes)
 {
+    char thread[64];
+    describe_thread(names, edge->tid, thread, sizeof thread);
     switch ((enum arena_holder_kind)edge->kind) {
     case ARENA_HOLDER_GLOBAL:
         describe_global(names, edge->holder, text, text_bytes);
         return;
     case ARENA_HOLDER_STACK:
-        snprintf(text, text_bytes, "the stack of thread %d", edge->tid);
+        snprintf(text, text_bytes, "the stack of %s", thread);
         return;
     case ARENA_HOLDER_REGISTER:
-        snprintf(text, text_bytes, "a register of thread %d", edge->tid);
+        snprintf(text, text_bytes, "a register of %s", thread);
         return;
     case ARENA_HOLDER_TLS:
-        snprintf(text, text_bytes, "thread-local data of thread %d", edge->tid);
+        snprintf(text, text_bytes, "thread-local data of %s", thread);
         return;
     case ARENA_HOLDER_MAPPING:
         snprintf(text, text_bytes, "memory that the program mapped");
@@ -148,7 +175,7 @@ void holder_names_describe(struct holder_names *names, const struct arena_census
 int64_t holder_names_address(struct holder_names *names, const struct arena_census_edge *edge,
                              struct recording_writer *recording)
 {
-    if (edge->kind != ARENA_HOLDER_STACK) {
+    if (edge->kind != ARENA_HOLDER_STACK && edge->kind != ARENA_HOLDER_REGISTER) {
         return 0;
     }
     uint32_t index;

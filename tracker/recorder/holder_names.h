@@ -1,6 +1,6 @@
 /*
  * recorder/holder_names.h - what people call a place that holds a pointer: "g_sessions
- * (server)", "stack of thread 17", "registers of thread 17".
+ * (server)", "the stack of thread 17 'worker'", "a register of thread 17 'worker'".
  *
  * Context: recorder. Memory: the symbol tables of modules that were asked for, released
  * by holder_names_free(). Threads: one.
@@ -12,9 +12,10 @@
 
 struct holder_names;
 
-/* Borrows file and image. NULL: no memory. */
+/* Borrows file, image and process (whose threads have names). NULL: no memory. */
 struct holder_names *holder_names_new(const struct arena_file *file,
-                                      const struct image_writer *image);
+                                      const struct image_writer *image,
+                                      const struct arena_process *process);
 void holder_names_free(struct holder_names *names);
 
 /* Describes a holder other than a site. */
