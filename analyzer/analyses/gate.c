@@ -64,6 +64,28 @@ static bool judges_leaks(const struct gate_options *options)
            || options->is_set[GATE_BASELINE] || options->accepts_findings;
 }
 
+/* ---- processes ------------------------------------------------------------ */
+
+static bool is_left_out(const struct judge *judge, const struct model_process *process)
+{
+    const char *path = process->row.executable;
+    const char *slash = strrchr(path, '/');
+    for (size_t i = 0; i < judge->options->program_ignored_count; i++) {
+        const char *glob = judge->options->programs_ignored[i];
+        bool is_path = strchr(glob, '/') != NULL;
+        if (suppressions_glob(glob, is_path || slash == NULL ? path : slash + 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool was_signalled_as_allowed(const struct judge *judge, const struct model_process *process)
+{
+    int64_t signal = process->row.signal;
+    return signal > 0 && signal < 64 && (judge->options->signals_allowed >> signal & 1u) != 0;
+}
+
 /* ---- what could not be seen ----------------------------------------------- */
 
 static void blind_add(struct judge *judge, const struct model_process *process, const char *reason)
@@ -94,7 +116,10 @@ static void look_for_blindness(struct judge *judge, const struct model_process *
         return;
     }
     const char *scan = leaks_scan(judge->model, process);
-    if (judges_leaks(judge->options) && strncmp(scan, "failed", 6) == 0) {
+    bool is_failed = strncmp(scan, "failed", 6) == 0;
+    if (is_failed && was_signalled_as_allowed(judge, process)) {
+        judge->result->signalled_processes++;
+    } else if (is_failed && judges_leaks(judge->options)) {
         const char *why = strchr(scan, ':');
         blind_add(judge, process,
                   region_format(judge->region, "no leak scan: %s",
@@ -139,10 +164,16 @@ static void look_at_run(struct judge *judge)
                                 run->leaks));
     }
     for (size_t i = 0; i < model->process_count; i++) {
-        look_for_blindness(judge, &model->processes[i]);
+        if (is_left_out(judge, &model->processes[i])) {
+            judge->result->ignored_processes++;
+        } else {
+            look_for_blindness(judge, &model->processes[i]);
+        }
     }
-    if (model->process_count == 0) {
-        blind_add(judge, NULL, "nothing was recorded");
+    if (model->process_count == judge->result->ignored_processes) {
+        blind_add(judge, NULL,
+                  model->process_count == 0 ? "nothing was recorded"
+                                            : "no process is left to judge: ignore fewer programs");
     }
 }
 
@@ -251,8 +282,10 @@ static void keep_finding(void *context, struct gate_failure *finding)
 static void each_finding(struct judge *judge)
 {
     for (size_t i = 0; i < judge->model->process_count; i++) {
-        each_leak(judge, &judge->model->processes[i], keep_finding, judge);
-        each_error(judge, &judge->model->processes[i], keep_finding, judge);
+        if (!is_left_out(judge, &judge->model->processes[i])) {
+            each_leak(judge, &judge->model->processes[i], keep_finding, judge);
+            each_error(judge, &judge->model->processes[i], keep_finding, judge);
+        }
     }
     baseline_sort(&judge->result->found);
 }
@@ -434,6 +467,9 @@ static void judge_amount(struct judge *judge, enum gate_limit limit)
         return;
     }
     for (size_t i = 0; i < model->process_count; i++) {
+        if (is_left_out(judge, &model->processes[i])) {
+            continue;
+        }
         int64_t amount = process_amount(&model->processes[i], limit);
         sum += amount;
         if (amount > largest_amount) {
@@ -491,7 +527,8 @@ static void judge_growth(struct judge *judge)
     }
     for (size_t i = 0; i < model->process_count; i++) {
         const struct growth *growth = NULL;
-        if (growth_make(judge->region, model, &model->processes[i], &options, &growth, &why) == 0) {
+        if (!is_left_out(judge, &model->processes[i])
+            && growth_make(judge->region, model, &model->processes[i], &options, &growth, &why) == 0) {
             int64_t rate = growth_of(judge, &model->processes[i], growth);
             fastest = rate > fastest ? rate : fastest;
             was_judged = true;

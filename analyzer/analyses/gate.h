@@ -7,7 +7,8 @@
  *
  * What could not be seen is never taken for good: a process without the shim, dropped
  * events, a scan that failed, a process that still runs, or a sampled run each break the
- * limit "complete", with the reason.
+ * limit "complete", with the reason. What the caller allows for is counted: processes ended
+ * by certain signals, and programs that are left out.
  *
  * Context: analyzer. Memory: results live in the region given and borrow from the model.
  * Threads: one at a time.
@@ -44,6 +45,11 @@ struct gate_options {
     unsigned repetitions;              /* of main(), that were asked for; 0: none */
     unsigned still_running;            /* of its processes, when the program ended */
     bool accepts_findings;             /* leaks and errors break nothing: a baseline is written */
+    uint64_t signals_allowed;          /* bit N: signal N may end a process before its scan */
+    /* Globs; processes of programs whose name (or path, where a glob has a slash) matches one
+     * are left out of everything. */
+    const char *const *programs_ignored;
+    size_t program_ignored_count;
 };
 
 struct gate_verdict {
@@ -91,6 +97,8 @@ struct gate_result {
     size_t better_count;
     int64_t suppressed_blocks;
     int64_t suppressed_bytes;
+    size_t ignored_processes;   /* left out by their program's name */
+    size_t signalled_processes; /* ended by a signal that may: not scanned */
 };
 
 /* "max-leaked", ... as in the options and in JSON. */

@@ -11,6 +11,7 @@
 #include "commands/command.h"
 #include "commands/judgement.h"
 #include "commands/run_session.h"
+#include "commands/suppression_printer.h"
 #include "commands/view.h"
 #include "render/render_findings.h"
 #include "report/gate_report.h"
@@ -97,6 +98,39 @@ static int write_baseline(const struct check_options *options, const struct gate
     return code;
 }
 
+/* One for each class and stack, though several processes have it. */
+static bool is_generated_before(const struct gate_result *result, size_t position)
+{
+    const struct gate_failure *failure = &result->failures[position];
+    for (size_t i = 0; i < position; i++) {
+        const struct gate_failure *other = &result->failures[i];
+        if (other->kind == GATE_KIND_LEAK && other->leak_class == failure->leak_class
+            && other->stack == failure->stack) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int write_suppressions(const struct check_options *options, const struct gate_result *result,
+                              const char *input, struct mt_error *error)
+{
+    struct output output;
+    int code = 0;
+    if (options->gen_suppressions != NULL) {
+        code = output_open(&output, options->gen_suppressions, input, error);
+        for (size_t i = 0; code == 0 && i < result->failure_count; i++) {
+            const struct gate_failure *failure = &result->failures[i];
+            if (failure->kind == GATE_KIND_LEAK && !is_generated_before(result, i)) {
+                suppression_print(output.file, result->model, failure->stack, failure->leak_class,
+                                  failure->blocks, failure->bytes);
+            }
+        }
+        code = code == 0 ? output_close(&output, error) : code;
+    }
+    return code;
+}
+
 /* Everything but the result itself, which goes to `out`. */
 static int write_others(const struct check_options *options, const struct gate_result *result,
                         const struct gate_report_options *how, const char *input,
@@ -107,6 +141,9 @@ static int write_others(const struct check_options *options, const struct gate_r
     int code = write_file(options->junit, input, findings, render_junit, error);
     if (code == 0) {
         code = write_file(options->sarif, input, findings, render_sarif_here, error);
+    }
+    if (code == 0) {
+        code = write_suppressions(options, result, input, error);
     }
     if (code == 0) {
         code = write_baseline(options, result, input, error);
@@ -139,6 +176,11 @@ static int show(const struct check_options *options, const struct judgement *jud
     struct mt_error error = {0};
     char log[PATH_MAX];
     int code = 0;
+    if (how.name == NULL && result->model == NULL) {
+        const char *program = options->run.recorder.arguments[0];
+        const char *slash = strrchr(program, '/');
+        how.name = slash != NULL ? slash + 1 : program;
+    }
     bool is_silent = options->run.is_quiet && result->is_passed && !options->has_format;
     if (options->result != NULL || options->is_file) {
         code = output_open(&output, options->result, recording, &error);

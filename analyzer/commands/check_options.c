@@ -1,6 +1,7 @@
 #include "commands/check_options.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +32,15 @@ static const char check_help[] =
     "      --baseline FILE          only what is new or worse than in FILE fails: a recording,\n"
     "                               or a file that --write-baseline wrote\n"
     "      --write-baseline FILE    write what was found, and take it as known\n"
+    "      --gen-suppressions FILE  write a suppression for each leak that fails the check\n"
     "      --repeat N               call main() N times (at least 4): what grows each time is\n"
     "                               a leak, even if reachable\n"
+    "\n"
+    "What may be left out:\n"
+    "      --allow-signals LIST     processes that these signals end (TERM,KILL) could not look for\n"
+    "                               leaks, and need not\n"
+    "      --ignore-program GLOB    all processes of programs with such a name (bash, /usr/bin/*);\n"
+    "                               repeatable\n"
     "\n"
     "Results:\n"
     "      --junit FILE             JUnit XML\n"
@@ -68,6 +76,9 @@ enum check_option {
     CHECK_NO_ERRORS,
     CHECK_BASELINE,
     CHECK_WRITE_BASELINE,
+    CHECK_GEN_SUPPRESSIONS,
+    CHECK_ALLOW_SIGNALS,
+    CHECK_IGNORE_PROGRAM,
     CHECK_JUNIT,
     CHECK_SARIF,
     CHECK_GITHUB,
@@ -89,6 +100,9 @@ static const struct option check_long_options[] = {
     {"no-errors", no_argument, NULL, CHECK_NO_ERRORS},
     {"baseline", required_argument, NULL, CHECK_BASELINE},
     {"write-baseline", required_argument, NULL, CHECK_WRITE_BASELINE},
+    {"gen-suppressions", required_argument, NULL, CHECK_GEN_SUPPRESSIONS},
+    {"allow-signals", required_argument, NULL, CHECK_ALLOW_SIGNALS},
+    {"ignore-program", required_argument, NULL, CHECK_IGNORE_PROGRAM},
     {"junit", required_argument, NULL, CHECK_JUNIT},
     {"sarif", required_argument, NULL, CHECK_SARIF},
     {"github", no_argument, NULL, CHECK_GITHUB},
@@ -164,6 +178,54 @@ static int parse_growth(struct gate_options *gate, const char *value, struct mt_
     return parse_limit(gate, GATE_MAX_GROWTH, true, rate, error);
 }
 
+/* "TERM", "SIGTERM" or "15"; 0: none such. */
+static int signal_of(const char *text, size_t length)
+{
+    for (int i = 1; i < 64; i++) {
+        const char *name = sigabbrev_np(i);
+        char number[4];
+        snprintf(number, sizeof(number), "%d", i);
+        if ((strlen(number) == length && strncmp(text, number, length) == 0)
+            || (name != NULL && strlen(name) == length && strncmp(text, name, length) == 0)
+            || (name != NULL && strlen(name) + 3 == length && strncmp(text, "SIG", 3) == 0
+                && strncmp(text + 3, name, length - 3) == 0)) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+static int parse_signals(struct gate_options *gate, const char *value, struct mt_error *error)
+{
+    for (const char *at = value;; at++) {
+        size_t length = strcspn(at, ",");
+        int signal = signal_of(at, length);
+        if (signal == 0) {
+            return mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
+                                "--allow-signals: '%.*s' is no signal: list some such as TERM,KILL",
+                                (int)(length < 40 ? length : 40), at);
+        }
+        gate->signals_allowed |= UINT64_C(1) << signal;
+        at += length;
+        if (*at == '\0') {
+            return 0;
+        }
+    }
+}
+
+static int add_ignored(struct check_options *options, const char *glob, struct mt_error *error)
+{
+    struct gate_options *gate = &options->gate;
+    if (glob[0] == '\0' || gate->program_ignored_count == CHECK_PROGRAMS_MAX) {
+        return mt_error_set(error, -EINVAL, MT_STATUS_USAGE, "--ignore-program: %s",
+                            glob[0] == '\0' ? "an empty name: name a program"
+                                            : "more than 64 of them: use a glob such as *sh");
+    }
+    options->programs_ignored[gate->program_ignored_count++] = glob;
+    gate->programs_ignored = options->programs_ignored;
+    return 0;
+}
+
 static int parse_result(struct check_options *options, int option, const char *value,
                         struct mt_error *error)
 {
@@ -235,6 +297,13 @@ static int parse_own(void *context, int option, const char *value, struct mt_err
         options->write_baseline = value;
         gate->accepts_findings = true;
         return 0;
+    case CHECK_GEN_SUPPRESSIONS:
+        options->gen_suppressions = value;
+        return 0;
+    case CHECK_ALLOW_SIGNALS:
+        return parse_signals(gate, value, error);
+    case CHECK_IGNORE_PROGRAM:
+        return add_ignored(options, value, error);
     default:
         return parse_result(options, option, value, error);
     }
@@ -361,6 +430,10 @@ int check_options_parse(int argc, char **argv, struct check_options *options,
         options->file = options->run.recorder.arguments[0];
         options->result = output;
         return 0;
+    }
+    code = run_options_find_shim(&options->run, error);
+    if (code != 0) {
+        return code;
     }
     if (output != NULL && options->has_format && !ends_with_mtk(output)) {
         options->result = output;

@@ -11,6 +11,8 @@
 #include "commands/output.h"
 #include "commands/run_options.h"
 
+#define CHECK_PROGRAMS_MAX 64
+
 struct check_options {
     struct run_options run;
     struct gate_options gate;
@@ -20,6 +22,8 @@ struct check_options {
     const char *recording; /* -o, where it names the recording; NULL: kept on failure only */
     const char *baseline;
     const char *write_baseline;
+    const char *gen_suppressions;
+    const char *programs_ignored[CHECK_PROGRAMS_MAX];
     const char *junit;
     const char *sarif;
     bool has_github;

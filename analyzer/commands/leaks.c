@@ -4,6 +4,7 @@
 #include "commands/names.h"
 #include "commands/opened.h"
 #include "commands/quantity.h"
+#include "commands/suppression_printer.h"
 #include "commands/view.h"
 #include "recorder/arena_find.h"
 #include "recorder/snapshot_file.h"
@@ -15,7 +16,6 @@
 #include <unistd.h>
 
 #define LEAKS_TOP_DEFAULT 10u
-#define LEAKS_FRAMES_GENERATED 24u
 
 enum leaks_key { LEAKS_KEY_GENERATE = VIEW_KEY_OWN };
 
@@ -77,32 +77,12 @@ static struct report_document *make_document(const void *context)
     return leaks_report_make(shown->result, shown->suppressions, &shown->how);
 }
 
-/* A suppression in Valgrind's form for each site that lost blocks. */
 static void print_suppressions(FILE *out, const struct leaks_result *result)
 {
-    const struct model_frame *frames[LEAKS_FRAMES_GENERATED];
     for (size_t i = 0; i < result->item_count; i++) {
         const struct leaks_item *item = &result->items[i];
-        size_t count = model_stack_frames(result->model, item->site->stack, frames,
-                                          LEAKS_FRAMES_GENERATED);
-        fprintf(out, "{\n   leak %zu: %lld bytes in %lld blocks\n   Memcheck:Leak\n", i + 1,
-                (long long)item->bytes, (long long)item->blocks);
-        fprintf(out, "   match-leak-kinds: %s\n", leaks_class_name(item->leak_class));
-        for (size_t j = 0; j < count; j++) {
-            const char *name =
-                frames[j]->linkage_name != NULL ? frames[j]->linkage_name : frames[j]->function;
-            if (name != NULL) {
-                fprintf(out, "   fun:");
-            } else {
-                fprintf(out, "   obj:");
-                name = frames[j]->module != NULL && frames[j]->module->path[0] != '\0'
-                           ? frames[j]->module->path
-                           : "*";
-            }
-            (void)render_safe_text(out, name, 0, true);
-            fputc('\n', out);
-        }
-        fputs("}\n", out);
+        suppression_print(out, result->model, item->site->stack, item->leak_class, item->blocks,
+                          item->bytes);
     }
 }
 

@@ -200,7 +200,7 @@ static int allocator_find(struct run_options *options, const char *choice, struc
 
 /* The shim lies in ../lib/memtrack beside the folder of the program: so does a build, and
  * so does an installation. */
-static int shim_find(struct run_options *options, struct mt_error *error)
+int run_options_find_shim(struct run_options *options, struct mt_error *error)
 {
     char self[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -503,5 +503,5 @@ int run_options_parse(int argc, char **argv, const struct run_options_extension 
     }
     options->is_after_dashes = optind > 1 && strcmp(argv[optind - 1], "--") == 0;
     options->recorder.arguments = argv + optind;
-    return shim_find(options, error);
+    return extension != NULL ? 0 : run_options_find_shim(options, error);
 }

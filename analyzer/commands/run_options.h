@@ -46,6 +46,10 @@ struct run_options_extension {
 int run_options_parse(int argc, char **argv, const struct run_options_extension *extension,
                       struct run_options *options, struct mt_error *error);
 
+/* Finds the library that is loaded into the program. run_options_parse() has done so where
+ * there is no extension: others may need none. */
+int run_options_find_shim(struct run_options *options, struct mt_error *error);
+
 extern const char run_options_help[]; /* of run */
 extern const char run_options_list[]; /* the lines of how a program is recorded */
 

@@ -100,6 +100,24 @@ static void add_suppressions(const struct maker *maker)
     }
 }
 
+static void add_left_out(const struct maker *maker)
+{
+    size_t ignored = maker->result->ignored_processes;
+    size_t signalled = maker->result->signalled_processes;
+    if (ignored > 0) {
+        report_add_note(maker->document, REPORT_FAINT,
+                        "%zu process%s left out, as --ignore-program asks", ignored,
+                        ignored == 1 ? " was" : "es were");
+    }
+    if (signalled > 0) {
+        report_add_note(maker->document, REPORT_FAINT,
+                        "%zu process%s ended by a signal, as --allow-signals allows: what %s had"
+                        " lost is not known",
+                        signalled, signalled == 1 ? " was" : "es were",
+                        signalled == 1 ? "it" : "they");
+    }
+}
+
 static void add_commands(const struct maker *maker)
 {
     const struct gate_report_options *options = maker->options;
@@ -138,6 +156,7 @@ struct report_document *gate_report_make(const struct gate_result *result,
     }
     add_better(&maker);
     add_suppressions(&maker);
+    add_left_out(&maker);
     if (!findings->is_passed) {
         add_commands(&maker);
     }
@@ -264,6 +283,8 @@ void gate_report_write(struct report_tree *tree, const struct gate_result *resul
         tree_end(tree);
     }
     tree_end(tree);
+    tree_integer(tree, "ignored_processes", (int64_t)result->ignored_processes);
+    tree_integer(tree, "signalled_processes", (int64_t)result->signalled_processes);
     tree_object(tree, "suppressed");
     tree_integer(tree, "blocks", result->suppressed_blocks);
     tree_integer(tree, "bytes", result->suppressed_bytes);

@@ -6,32 +6,10 @@ import os
 import re
 import xml.etree.ElementTree as ElementTree
 
+from gate_case import PROJECT, GateCase
 from harness import BUILD, MEMTRACK, SAMPLES, SOURCE, MemtrackTest, main, need, run
 
-PROJECT = os.path.join(SOURCE, "tests/system/gates")
 XML_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-
-
-class GateCase(MemtrackTest):
-    """Has a program that loses what it is told to."""
-
-    def setUp(self):
-        super().setUp()
-        self.leaky = self.path("leaky")
-        outcome = run([need("gcc"), "-g", "-O0", "-o", self.leaky, os.path.join(PROJECT, "leaky.c")])
-        self.assertEqual(outcome.status, 0, outcome)
-
-    def check(self, *arguments, **how):
-        return run([MEMTRACK, "check", *arguments], cwd=self.folder, **how)
-
-    def check_json(self, *arguments):
-        out = self.path("result.json")
-        outcome = self.check("--format", "json", "-o", out, *arguments)
-        with open(out, encoding="utf-8") as file:
-            return outcome.status, json.load(file)
-
-    def recordings(self):
-        return glob.glob(self.path("*.mtk"))
 
 
 class CheckTest(GateCase):
@@ -124,6 +102,19 @@ class CheckTest(GateCase):
         outcome = self.check("--suppressions", self.path("supp"), "--", self.leaky, "lose", "2")
         self.assertEqual(outcome.status, 0, outcome)
         self.assertRegex(outcome.stderr.decode(), "supp:2: .*not used: never_called")
+
+    def test_generated_suppressions_let_pass_what_they_were_made_of(self):
+        supp = self.path("supp")
+        outcome = self.check("--gen-suppressions", supp, "--", self.leaky, "lose", "2")
+        self.assertEqual(outcome.status, 23, outcome)
+        with open(supp, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn("lose_block: 96 bytes in 2 blocks\n   Memcheck:Leak\n", text)
+        self.assertEqual(self.check("--suppressions", supp, "--", self.leaky, "lose", "3").status, 0)
+        # Valgrind reads the same file, as far as its stacks are the same.
+        valgrind = run([need("valgrind"), "-q", "--leak-check=full", "--error-exitcode=9",
+                        "--suppressions=" + supp, self.leaky, "clean"])
+        self.assertEqual(valgrind.status, 0, valgrind)
 
     def test_suppressions_of_a_run_apply_to_every_view_of_it(self):
         with open(self.path("supp"), "w", encoding="ascii") as file:

@@ -192,6 +192,9 @@ const char *census_scan_text(const struct tracked *tracked, const struct arena_f
                  (int)tracked->signal);
         return text;
     }
+    if ((config->census_flags & ARENA_CENSUS_FLAG_AT_UNDERSCORE_EXIT) != 0) {
+        return "failed: the process ended without a scan, by a signal or a system call of its own";
+    }
     /* A forked child's way to end, where nobody asked for a scan. */
     return tracked->start == ARENA_START_FORK
                ? "off"
