@@ -1,8 +1,40 @@
 #include "commands/names.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "symbolize/resolve_recording.h"
+
+/* A folder of this user's: that of sudo's caller is not. */
+static bool names_is_own_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid();
+}
+
+/* Where answers are kept for later runs: $MEMTRACK_SYMBOL_CACHE, else as the XDG Base
+ * Directory Specification says. Returns NULL for nowhere. */
+static const char *names_cache_folder(char *folder, size_t room)
+{
+    const char *chosen = getenv("MEMTRACK_SYMBOL_CACHE");
+    const char *base = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    int length;
+    if (chosen != NULL) {
+        return chosen[0] == '/' ? chosen : NULL;
+    }
+    if (base != NULL && base[0] == '/') {
+        length = snprintf(folder, room, "%s/memtrack/symbols", base);
+    } else if (home != NULL && home[0] == '/' && names_is_own_folder(home)) {
+        length = snprintf(folder, room, "%s/.cache/memtrack/symbols", home);
+    } else {
+        return NULL;
+    }
+    return length > 0 && (size_t)length < room ? folder : NULL;
+}
 
 int names_resolve(const char *recording, pid_t pid, bool is_complete, struct mt_error *error)
 {
@@ -16,7 +48,9 @@ int names_resolve_open(const char *recording, struct recording_writer *writer, p
 {
     struct symbolizer *symbolizer = NULL;
     /* Only servers that DEBUGINFOD_URLS names are asked. */
-    const struct symbolizer_options symbols = {.use_debuginfod = true};
+    char folder[4096];
+    const struct symbolizer_options symbols = {
+        .use_debuginfod = true, .cache_directory = names_cache_folder(folder, sizeof(folder))};
     int code = symbolizer_new(&symbols, &symbolizer);
     if (code != 0) {
         mt_error_set(error, code, MT_STATUS_FAILED,

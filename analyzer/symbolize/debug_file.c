@@ -284,10 +284,9 @@ static int find_package(struct debug_file *file, const char *readable_path)
     return 0;
 }
 
-/* Sections compressed in a way that this libdw cannot read are decompressed here. */
-static void expand_debug(struct debug_file *file)
+void debug_file_unpack(struct debug_file *file)
 {
-    if (file->debug == NULL || !elf_expand_is_needed(file->debug)) {
+    if (!file->is_packed || file->expanded != NULL || file->debug == NULL) {
         return;
     }
     size_t size;
@@ -299,10 +298,29 @@ static void expand_debug(struct debug_file *file)
         free(file->expanded);
         file->expanded = NULL;
     }
+    file->expanded_bytes = file->expanded == NULL ? 0 : size;
     if (file->debug != file->main) {
         elf_shut(file->debug, &file->debug_descriptor);
     }
     file->debug = expanded;
+}
+
+bool debug_file_use_image(struct debug_file *file, char *bytes, size_t image_bytes,
+                          size_t mapped_bytes)
+{
+    Elf *image = elf_memory(bytes, image_bytes);
+    if (image == NULL || elf_kind(image) != ELF_K_ELF || !elf_has_debug(image)) {
+        elf_end(image);
+        return false;
+    }
+    if (file->debug != file->main) {
+        elf_shut(file->debug, &file->debug_descriptor);
+    }
+    file->debug = image;
+    file->expanded = bytes;
+    file->expanded_bytes = image_bytes;
+    file->mapped_bytes = mapped_bytes;
+    return true;
 }
 
 int debug_file_open(struct debug_file *file, struct debug_file_places *places, const char *path,
@@ -328,12 +346,11 @@ int debug_file_open(struct debug_file *file, struct debug_file_places *places, c
     if (file->debug != NULL) {
         file->notes &= ~(unsigned)(SYMBOLIZER_NOTE_FILE_MISSING | SYMBOLIZER_NOTE_BUILD_ID_DIFFERS);
     }
-    expand_debug(file);
+    file->is_packed = file->debug != NULL && elf_expand_is_needed(file->debug);
     if (file->main != NULL || file->debug != NULL) {
         read_code_ranges(file, file->main != NULL ? file->main : file->debug);
     }
-    if (file->debug == NULL && file->main != NULL
-        && (file->notes & SYMBOLIZER_NOTE_DEBUG_COMPRESSED) == 0) {
+    if (file->debug == NULL && file->main != NULL) {
         file->notes |= SYMBOLIZER_NOTE_NO_DEBUG;
     }
     return 0;
@@ -353,7 +370,11 @@ void debug_file_close(struct debug_file *file)
         close(file->debug_descriptor);
     }
     free(file->debug_path);
-    free(file->expanded);
+    if (file->mapped_bytes > 0) {
+        munmap(file->expanded, file->mapped_bytes);
+    } else {
+        free(file->expanded);
+    }
     unsigned notes = file->notes;
     *file = (struct debug_file){.main_descriptor = -1, .debug_descriptor = -1, .package_descriptor = -1, .notes = notes};
 }

@@ -40,6 +40,9 @@ struct debug_file {
     int debug_descriptor;
     int package_descriptor;
     char *debug_path;
+    bool is_packed; /* `debug` has sections that debug_file_unpack() must decompress first */
+    size_t expanded_bytes;
+    size_t mapped_bytes; /* not 0: `expanded` is a mapping, and this long */
     void *expanded; /* `debug` lies here, its sections decompressed by us; NULL: in its file */
     unsigned notes; /* enum symbolizer_note */
     uint8_t build_id[DEBUG_FILE_BUILD_ID_MAX];
@@ -55,6 +58,15 @@ struct debug_file {
  * expected (length 0: whatever the file has). Returns 0 or -ENOMEM. */
 int debug_file_open(struct debug_file *file, struct debug_file_places *places, const char *path,
                     const char *readable_path, const uint8_t *build_id, size_t build_id_bytes);
+
+/* Makes the debug information readable, where it is compressed: must be called before it is
+ * read. Apart from opening because it costs far more, and not all questions need it. */
+void debug_file_unpack(struct debug_file *file);
+
+/* The same with an image that was made earlier: takes bytes[0..mapped_bytes), a mapping
+ * whose first image_bytes are the file. False: it is no ELF file, and stays the caller's. */
+bool debug_file_use_image(struct debug_file *file, char *bytes, size_t image_bytes,
+                          size_t mapped_bytes);
 
 void debug_file_close(struct debug_file *file);
 

@@ -1,5 +1,7 @@
 #include "symbolize/module.h"
 
+#include "symbolize/module_cache.h"
+
 #include <dwarf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -9,7 +11,7 @@
 #define UNITS_MAX 4000000u
 #define RANGES_PER_UNIT_MAX 1000000u
 
-static void module_note(struct symbolizer_module *module, unsigned note)
+void module_note(struct symbolizer_module *module, unsigned note)
 {
     atomic_fetch_or_explicit(&module->notes, note, memory_order_relaxed);
 }
@@ -220,7 +222,7 @@ static void module_read_symbols(struct symbolizer_module *module)
     if (main != NULL) {
         symbol_table_add_file(&module->symbols, main);
     }
-    if (debug != NULL && debug != main) {
+    if (debug != NULL && debug != main && !module->file.is_packed) {
         symbol_table_add_file(&module->symbols, debug);
     }
     symbol_table_sort(&module->symbols);
@@ -240,6 +242,20 @@ const struct symbol_table *module_symbols(struct symbolizer_module *module)
         pthread_mutex_unlock(&module->symbolizer->lock);
     }
     return &module->symbols;
+}
+
+enum symbolizer_quality module_quality(struct symbolizer_module *module)
+{
+    struct answer_cache_facts facts;
+    if (!module->has_units && module->cache != NULL && answer_cache_facts(module->cache, &facts)) {
+        return facts.quality;
+    }
+    if (module_open_units(module) != 0) {
+        return SYMBOLIZER_QUALITY_NONE;
+    }
+    return module->unit_count > 0                 ? SYMBOLIZER_QUALITY_DEBUG
+           : module_symbols(module)->count > 0 ? SYMBOLIZER_QUALITY_SYMBOL
+                                                  : SYMBOLIZER_QUALITY_NONE;
 }
 
 int module_open_files(struct symbolizer_module *module)
@@ -263,9 +279,35 @@ int module_open_files(struct symbolizer_module *module)
         module_note(module, module->file.notes);
     }
     if (result == 0) {
-        result = module_map_units(module);
+        module_cache_open(module);
+    } else {
+        module_close_files(module);
     }
-    if (result != 0) {
+    return result;
+}
+
+int module_open_units(struct symbolizer_module *module)
+{
+    if (module->has_units || module->handles == NULL) {
+        return 0;
+    }
+    pthread_mutex_lock(&module->symbolizer->lock);
+    if (!module_cache_load_debug(module)) {
+        debug_file_unpack(&module->file);
+        module_cache_store_debug(module);
+    }
+    pthread_mutex_unlock(&module->symbolizer->lock);
+    module_note(module, module->file.notes);
+    int result = 0;
+    if (module->file.debug != NULL && !module_cache_load_units(module)) {
+        result = module_map_units(module);
+        if (result == 0) {
+            module_cache_store_units(module);
+        }
+    }
+    if (result == 0) {
+        module->has_units = true;
+    } else {
         module_close_files(module);
     }
     return result;
@@ -273,6 +315,7 @@ int module_open_files(struct symbolizer_module *module)
 
 void module_close_files(struct symbolizer_module *module)
 {
+    module_cache_close(module);
     for (uint32_t i = 0; module->handles != NULL && i < module->symbolizer->thread_count; i++) {
         module_handle_drop(module, i);
     }
@@ -289,4 +332,5 @@ void module_close_files(struct symbolizer_module *module)
     atomic_store_explicit(&module->has_symbols, false, memory_order_relaxed);
     debug_file_close(&module->file);
     module->is_open = false;
+    module->has_units = false;
 }

@@ -6,6 +6,7 @@
  *
  *   symbolizer_module
  *     |- debug_file            the ELF files
+ *     |- answer_cache          what earlier runs found out; may make all below unnecessary
  *     |- symbol_table          sorted symbols
  *     |- units[], unit_map     compile units by address; each index built when first hit
  *     `- handles[0..threads)   a Dwarf each; dropped with its units when it got too big
@@ -16,6 +17,7 @@
 #ifndef MEMTRACK_SYMBOLIZE_MODULE_H
 #define MEMTRACK_SYMBOLIZE_MODULE_H
 
+#include "symbolize/answer_cache.h"
 #include "symbolize/debug_file.h"
 #include "symbolize/interval_map.h"
 #include "symbolize/string_pool.h"
@@ -32,6 +34,7 @@ struct symbolizer {
     struct debug_file_places places; /* lock: server */
     unsigned thread_count;
     size_t memory_max_bytes;
+    struct cache_folder cache_folder;
     pthread_mutex_t lock; /* of the list of modules, and of opening files */
     struct symbolizer_module *modules;
     struct source_cache *sources;
@@ -60,6 +63,10 @@ struct symbolizer_module {
     _Atomic unsigned notes;
     pthread_mutex_t lock;
     bool is_open;
+    bool has_units; /* debug information is unpacked and its units are listed */
+    char *cache_name; /* of its files in the cache; NULL: none are kept */
+    char *identity;   /* of the files that they were made from */
+    struct answer_cache *cache; /* NULL: none */
     struct debug_file file;
     struct symbol_table symbols; /* once has_symbols; filled under symbolizer->lock */
     _Atomic bool has_symbols;    /* release-stored last */
@@ -71,11 +78,21 @@ struct symbolizer_module {
     struct module_handle *handles; /* handles[0..symbolizer->thread_count) */
 };
 
-/* Opens the module's files, its symbols and the map of its units, unless that was done.
- * Returns 0 or -ENOMEM. The module is locked. */
+/* Adds to what is told about the module. */
+void module_note(struct symbolizer_module *module, unsigned note);
+
+/* Finds the module's files and what earlier runs kept of it, unless that was done: what
+ * costs little. Returns 0 or -ENOMEM. The module is locked. */
 int module_open_files(struct symbolizer_module *module);
 
-/* Undoes it. The module is locked. */
+/* Makes its debug information readable and lists its units, unless that was done. After
+ * module_open_files(). Returns 0 or -ENOMEM. The module is locked. */
+int module_open_units(struct symbolizer_module *module);
+
+/* The best that its addresses can get. The module is locked and its files are open. */
+enum symbolizer_quality module_quality(struct symbolizer_module *module);
+
+/* Undoes it, and keeps what was found out for later runs. The module is locked. */
 void module_close_files(struct symbolizer_module *module);
 
 /* The symbol table, read when first needed: large programs have millions of symbols, and

@@ -89,6 +89,9 @@ static void resolve_answer(struct resolve *resolve, const struct lookup *lookup,
     const struct symbolizer_answer answer = {
         .index = lookup->index, .quality = quality, .frames = frames, .frame_count = count};
     pthread_mutex_lock(&resolve->answer_lock);
+    if (resolve->module->cache != NULL) {
+        answer_cache_add(resolve->module->cache, lookup->address, &answer);
+    }
     resolve->answer(resolve->context, &answer);
     pthread_mutex_unlock(&resolve->answer_lock);
 }
@@ -334,6 +337,42 @@ static int resolve_run_units(struct resolve *resolve)
     return atomic_load_explicit(&resolve->result, memory_order_relaxed);
 }
 
+/* Answers what earlier runs found out. Returns how many lookups are left. */
+static size_t resolve_from_cache(struct resolve *resolve, size_t count)
+{
+    struct answer_cache *cache = resolve->module->cache;
+    struct symbolizer_frame *frames =
+        cache == NULL ? NULL : malloc(CHAIN_MAX * sizeof(frames[0]));
+    size_t left = 0;
+    for (size_t i = 0; frames != NULL && i < count; i++) {
+        struct symbolizer_answer answer = {.index = resolve->lookups[i].index, .frames = frames};
+        if (answer_cache_find(cache, resolve->lookups[i].address, frames, CHAIN_MAX,
+                              &answer.frame_count, &answer.quality)) {
+            resolve->answer(resolve->context, &answer);
+        } else {
+            resolve->lookups[left++] = resolve->lookups[i];
+        }
+    }
+    free(frames);
+    return frames == NULL ? count : left;
+}
+
+/* Reads the debug information. */
+static int resolve_from_files(struct resolve *resolve, size_t count)
+{
+    int result = module_open_units(resolve->module);
+    if (result == 0) {
+        result = resolve_cut_jobs(resolve, count);
+    }
+    if (result == 0) {
+        pthread_mutex_init(&resolve->answer_lock, NULL);
+        resolve->thread_count = resolve_plan_threads(resolve, count);
+        result = resolve_run_units(resolve);
+        pthread_mutex_destroy(&resolve->answer_lock);
+    }
+    return result;
+}
+
 static int resolve_locked(struct symbolizer_module *module, const struct symbolizer_query *queries,
                           size_t count, symbolizer_answer_function *answer, void *context)
 {
@@ -356,12 +395,9 @@ static int resolve_locked(struct symbolizer_module *module, const struct symboli
     if (!is_sorted) {
         qsort(resolve.lookups, count, sizeof(resolve.lookups[0]), lookup_compare);
     }
-    result = resolve_cut_jobs(&resolve, count);
-    if (result == 0) {
-        pthread_mutex_init(&resolve.answer_lock, NULL);
-        resolve.thread_count = resolve_plan_threads(&resolve, count);
-        result = resolve_run_units(&resolve);
-        pthread_mutex_destroy(&resolve.answer_lock);
+    count = resolve_from_cache(&resolve, count);
+    if (count > 0) {
+        result = resolve_from_files(&resolve, count);
     }
     free(resolve.jobs);
     free(resolve.lookups);

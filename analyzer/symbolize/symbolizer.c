@@ -66,6 +66,9 @@ int symbolizer_new(const struct symbolizer_options *options, struct symbolizer *
     elf_version(EV_CURRENT);
     int result = copy_directories(symbolizer, options->debug_directories);
     if (result == 0) {
+        result = cache_folder_init(&symbolizer->cache_folder, options->cache_directory);
+    }
+    if (result == 0) {
         result = source_cache_new(&symbolizer->sources, options->source_roots,
                                   options->source_root_count);
     }
@@ -105,6 +108,7 @@ void symbolizer_free(struct symbolizer *symbolizer)
         free(directories[i]);
     }
     free(directories);
+    cache_folder_deinit(&symbolizer->cache_folder);
     debug_server_free(symbolizer->places.server);
     source_cache_free(symbolizer->sources);
     string_pool_deinit(&symbolizer->pool);
@@ -197,11 +201,7 @@ enum symbolizer_quality symbolizer_module_quality(struct symbolizer_module *modu
     enum symbolizer_quality quality = SYMBOLIZER_QUALITY_NONE;
     pthread_mutex_lock(&module->lock);
     if (module_open_files(module) == 0) {
-        if (module->unit_count > 0) {
-            quality = SYMBOLIZER_QUALITY_DEBUG;
-        } else if (module_symbols(module)->count > 0) {
-            quality = SYMBOLIZER_QUALITY_SYMBOL;
-        }
+        quality = module_quality(module);
     }
     pthread_mutex_unlock(&module->lock);
     return quality;

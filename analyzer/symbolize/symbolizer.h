@@ -55,6 +55,9 @@ struct symbolizer_options {
     /* Bound for indexed units and libdw's own tables, all threads of one module
      * together; 0: 512 MiB. Files are mapped, not read, and do not count. */
     size_t memory_max_bytes;
+    /* Folder in which later runs find what this one worked out; NULL: none. See
+     * cache_folder.h. */
+    const char *cache_directory;
     const struct symbolizer_source_root *source_roots;
     size_t source_root_count;
 };
