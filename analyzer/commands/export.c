@@ -59,11 +59,13 @@ static void export_heaptrack(FILE *out, const struct view_options *view,
 static void export_json(FILE *out, const struct view_options *view,
                         const struct profiled *profiled)
 {
-    (void)view;
+    const struct opened *opened = &profiled->opened;
     struct render_json *json = malloc(sizeof(*json));
     if (json != NULL) {
         render_json_init(json, out);
-        run_report_write(&json->tree, profiled->opened.model, profiled->opened.process);
+        /* As `report` has it: the whole tree of processes begins with the first. */
+        run_report_write(&json->tree, opened->model,
+                         view->process != NULL ? opened->process : &opened->model->processes[0]);
         render_json_finish(json);
         free(json);
     }

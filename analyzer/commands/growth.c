@@ -91,6 +91,7 @@ static int run(const struct view_options *options, const struct growth_options *
                                  .context = &shown};
     int code = opened_open(&opened, options->files[0], options->process, error);
     if (code == 0) {
+        opened_tell_choice(&opened);
         code = growth_make(region, opened.model, opened.process, request, &shown.growth, error);
     }
     if (code == 0) {

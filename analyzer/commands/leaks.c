@@ -166,6 +166,7 @@ static int run(const struct view_options *options, const char *file, bool genera
         code = leaks_add_recorded_suppressions(opened.model, &suppressions, error);
     }
     if (code == 0) {
+        opened_tell_choice(&opened);
         leaks_analyze(region, opened.model, opened.process, &suppressions, &result);
         code = show(options, generates, &result, &suppressions, opened.model->selector.path, error);
     }

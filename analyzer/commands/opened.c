@@ -15,9 +15,7 @@ static const struct model_process *opened_find(const struct model *model, const 
 {
     const struct model_process *found = model_find_process(model, name);
     for (size_t i = 0; found == NULL && i < model->process_count; i++) {
-        const char *path = model->processes[i].row.executable;
-        const char *slash = strrchr(path, '/');
-        if (strcmp(slash != NULL ? slash + 1 : path, name) == 0) {
+        if (strcmp(model_program_name(&model->processes[i]), name) == 0) {
             found = &model->processes[i];
         }
     }
@@ -27,7 +25,7 @@ static const struct model_process *opened_find(const struct model *model, const 
 int opened_choose(const struct model *model, const char *name,
                   const struct model_process **process, struct mt_error *error)
 {
-    *process = name == NULL ? &model->processes[0] : opened_find(model, name);
+    *process = name == NULL ? model_main_process(model) : opened_find(model, name);
     if (*process == NULL) {
         return mt_error_set(error, -ESRCH, MT_STATUS_NO_INPUT,
                             "%s: no process %s in it; it has %zu, #0 to #%zu",
@@ -144,6 +142,7 @@ static int opened_open_as(struct opened *opened, const char *file, const char *p
         return code;
     }
     const struct model *model = opened->model;
+    opened->is_named = process != NULL;
     code = opened_choose(model, process, &opened->process, error);
     if (code != 0) {
         return code;
@@ -172,6 +171,21 @@ int opened_open_whole(struct opened *opened, const char *file, const char *proce
         opened_settle(opened->model);
     }
     return code;
+}
+
+void opened_tell_choice(const struct opened *opened)
+{
+    const struct model *model = opened->model;
+    const struct model_process *shown = opened->process;
+    const struct model_process *first = &model->processes[0];
+    if (opened->is_named || shown == first) {
+        return;
+    }
+    fprintf(stderr,
+            "memtrack: %s: shows #%zu (pid %lld, %s), the largest of %zu processes; --process P "
+            "shows another, #0 is %s, which began the run\n",
+            model->selector.path, (size_t)shown->index, (long long)shown->row.pid,
+            model_program_name(shown), model->process_count, model_program_name(first));
 }
 
 void opened_close(struct opened *opened)

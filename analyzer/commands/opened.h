@@ -11,6 +11,7 @@
 struct opened {
     struct model *model;
     const struct model_process *process;
+    bool is_named; /* by the person who asked */
 };
 
 /* Loads what a person names as FILE: a recording with or without a selector, the arena that a
@@ -18,20 +19,22 @@ struct opened {
  * run's own suppressions name are in the class "ignored". */
 int opened_load(const char *file, struct model **model, struct mt_error *error);
 
-/* Finds the process that a person names: a pid, "#INDEX" or a program's name; NULL is the run's
- * first. Returns 0, or a negative errno and *error. */
+/* Finds the process that a person names: a pid, "#INDEX" or a program's name; NULL is
+ * model_main_process(). Returns 0, or a negative errno and *error. */
 int opened_choose(const struct model *model, const char *name,
                   const struct model_process **process, struct mt_error *error);
 
 /* Loads `file` as above, but without lifetimes and CPU samples, and with all leaks in their
  * own classes: for commands that apply suppressions themselves. `process` is a pid, "#INDEX", a program's name,
- * or NULL for the run's first. Tells on stderr what is damaged. Returns 0, or a negative
+ * or NULL for model_main_process(). Tells on stderr what is damaged. Returns 0, or a negative
  * errno and *error. Release with opened_close(), also after an error. */
 int opened_open(struct opened *opened, const char *file, const char *process,
                 struct mt_error *error);
 /* The same, with lifetimes and CPU samples, and suppressions applied. */
 int opened_open_whole(struct opened *opened, const char *file, const char *process,
                       struct mt_error *error);
+/* Says on stderr which process is shown, where nobody named one and it is not the first. */
+void opened_tell_choice(const struct opened *opened);
 void opened_close(struct opened *opened);
 
 #endif

@@ -12,6 +12,9 @@ int profiled_open(struct profiled *profiled, const struct profiled_request *requ
     profiled->region = region_new();
     int code = opened_open_whole(&profiled->opened, request->file, request->process, error);
     if (code == 0) {
+        if (!request->all_processes) {
+            opened_tell_choice(&profiled->opened);
+        }
         profiled->profile = profile_make(profiled->region, profiled->opened.model,
                                          request->all_processes ? NULL : profiled->opened.process);
     }

@@ -60,7 +60,11 @@ static int report_load(const struct report_options *options, struct model **mode
     if (code != 0) {
         return code;
     }
-    code = opened_choose(*model, options->process, process, error);
+    *process = &(*model)->processes[0];
+    /* The whole tree begins with the first. */
+    if (options->process != NULL || options->format != OUTPUT_JSON) {
+        code = opened_choose(*model, options->process, process, error);
+    }
     if (code != 0) {
         model_free(*model);
     }
@@ -175,7 +179,8 @@ static const struct view_command report_command = {
            "latest at or before), @label:NAME. Without one it is the end.",
     .takes = {{VIEW_TOP, .help = "rows in each list"},
               {VIEW_PROCESS,
-               .help = "the process to report, as the report lists them (default: the first; csv "
+               .help = "the process to report, as the report lists them (default: the first, or the largest if the first is "
+                       "small beside it; json: the first with all others in it; csv "
                        "and html: all)"},
               {VIEW_FORMAT},
               {VIEW_OUTPUT},

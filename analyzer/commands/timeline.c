@@ -41,6 +41,7 @@ static int run(const struct view_options *options, struct mt_error *error)
                                  .context = &opened};
     int code = opened_open(&opened, options->files[0], options->process, error);
     if (code == 0) {
+        opened_tell_choice(&opened);
         code = view_show(options, &result, opened.model->selector.path, error);
     }
     opened_close(&opened);

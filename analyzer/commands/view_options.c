@@ -51,7 +51,8 @@ static const struct {
     {VIEW_FOCUS, "ignore", VIEW_KEY_IGNORE, "REGEX",
      "no stacks with a function, file or module that matches"},
     {VIEW_PROCESS, "process", VIEW_KEY_PROCESS, "PID|#INDEX|NAME",
-     "one process, as the report lists them (default: the run's first)"},
+     "one process, as the report lists them (default: the first, or the largest where the first "
+     "is small beside it, such as a shell that started it)"},
     {VIEW_ALL_PROCESSES, "all-processes", VIEW_KEY_ALL_PROCESSES, NULL,
      "all processes of the run, added up"},
     {VIEW_REVERSE, "reverse", VIEW_KEY_REVERSE, NULL, "begin at the innermost function"},

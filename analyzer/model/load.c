@@ -727,6 +727,29 @@ bool model_is_complete(const struct model *model)
     return recording_reader_is_complete(model->reader);
 }
 
+const char *model_program_name(const struct model_process *process)
+{
+    const char *path = process->row.executable != NULL ? process->row.executable : "";
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* A first process whose peak is less than this part of another's only started that one. */
+#define MODEL_STARTER_PART 8
+
+const struct model_process *model_main_process(const struct model *model)
+{
+    const struct model_process *largest = &model->processes[0];
+    for (size_t i = 1; i < model->process_count; i++) {
+        if (model->processes[i].row.peak_bytes > largest->row.peak_bytes) {
+            largest = &model->processes[i];
+        }
+    }
+    return model->processes[0].row.peak_bytes < largest->row.peak_bytes / MODEL_STARTER_PART
+               ? largest
+               : &model->processes[0];
+}
+
 const struct model_process *model_find_process(const struct model *model, const char *name)
 {
     const char *digits = name[0] == '#' ? name + 1 : name;

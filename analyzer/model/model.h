@@ -226,6 +226,13 @@ const struct model_stack *model_find_stack(const struct model *model,
  * several images gives the last of them. */
 const struct model_process *model_find_process(const struct model *model, const char *name);
 
+/* The file's name of its executable; never NULL. */
+const char *model_program_name(const struct model_process *process);
+
+/* The process to show where nobody named one: the first, or where that is small beside another,
+ * as a shell, `env` or `make` is beside what it starts, the one with the largest peak. */
+const struct model_process *model_main_process(const struct model *model);
+
 /* Walks a process's snapshots of sites in order of time: visit gets the snapshot and the
  * cumulative counters of each site that changed. Returns 0, or what visit returned. */
 int model_each_snapshot_site(const struct model *model, const struct model_process *process,

@@ -1,31 +1,14 @@
 #include "report/run_report.h"
 
-#include "analyses/ledger.h"
+#include "report/lifetimes.h"
 #include "report/cpu_report.h"
 #include "report/place.h"
 #include "report/quantity.h"
+#include "report/run_parts.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define RUN_TREE_ROWS_MAX 40u
-
-struct run_maker {
-    struct report_document *document;
-    const struct summary *summary;
-    const struct model *model;
-    const struct model_process *process;
-    const struct run_report_options *options;
-    uint32_t *numbers; /* by stack id: the number under which a site is listed; 0: not yet */
-    bool *has_stack;   /* by stack id: its stack was shown */
-    uint32_t number_last;
-};
-
-static double run_share(int64_t part, int64_t whole)
-{
-    return whole > 0 ? 100.0 * (double)part / (double)whole : 0;
-}
 
 static bool run_has_command(const struct run_maker *maker, const char *name)
 {
@@ -55,26 +38,6 @@ static const char *run_state_name(const struct run_maker *maker)
 }
 
 /* ---- head ---------------------------------------------------------------- */
-
-static const char *run_command_line(struct region *region, const struct model_process *process)
-{
-    if (process->argument_count == 0) {
-        return process->row.executable;
-    }
-    size_t length = 1;
-    for (size_t i = 0; i < process->argument_count; i++) {
-        length += strlen(process->arguments[i]) + 1;
-    }
-    char *line = region_alloc(region, length);
-    char *at = line;
-    for (size_t i = 0; i < process->argument_count; i++) {
-        at = stpcpy(at, process->arguments[i]);
-        if (i + 1 < process->argument_count) {
-            *at++ = ' ';
-        }
-    }
-    return line;
-}
 
 static const char *run_end_text(const struct run_maker *maker)
 {
@@ -120,6 +83,14 @@ static void run_add_head(struct run_maker *maker)
                     maker->model->run->host != NULL ? maker->model->run->host : "",
                     quantity_seconds(maker->summary->seconds).text, run_end_text(maker));
     report_add_fact(document, facts, REPORT_PLAIN, "recorded", "%s", run_mode_text(maker));
+    const struct model_process *first = &maker->model->processes[0];
+    if (maker->process != first && maker->process == model_main_process(maker->model)) {
+        report_add_fact(document, facts, REPORT_PLAIN, "shown",
+                        "#%zu, the largest of %zu processes; --process '#0' shows %s, which began "
+                        "the run",
+                        (size_t)maker->process->index, maker->model->process_count,
+                        model_program_name(first));
+    }
     if (maker->model->state_snapshot != NULL || run_is_peak(maker)) {
         report_add_fact(document, facts, REPORT_STRONG, "state", "%s", run_state_name(maker));
     }
@@ -223,59 +194,6 @@ static void run_add_timeline(struct run_maker *maker)
     chart->end_seconds = points[process->point_count - 1].seconds;
     chart->mark_seconds = (double)process->row.peak_ns / 1e9 - start;
     chart->mark_label = "peak";
-}
-
-/* ---- resident memory ------------------------------------------------------ */
-
-static const char *run_ledger_label(const char *item)
-{
-    static const char *const labels[][2] = {
-        {"requested", "asked for by the program"},
-        {"rounding", "rounding by the allocator"},
-        {"allocator-free", "free, but held by the allocator"},
-        {"own-mappings", "the program's own mappings"},
-        {"stacks", "stacks of threads"},
-        {"files-and-code", "files and code"},
-        {"memtrack", "memtrack itself"},
-        {"unexplained", "unexplained"},
-    };
-    for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
-        if (strcmp(labels[i][0], item) == 0) {
-            return labels[i][1];
-        }
-    }
-    return item;
-}
-
-static void run_add_ledger(struct run_maker *maker)
-{
-    static const struct report_column columns[] = {{"bytes", "bytes", REPORT_BYTES},
-                                                   {"share", "share", REPORT_PERCENT},
-                                                   {"what", "item", REPORT_TEXT}};
-    struct region *region = maker->document->region;
-    const struct ledger *ledger = ledger_find(region, maker->model, maker->process);
-    if (ledger == NULL) {
-        return;
-    }
-    report_add_section(
-        maker->document, "Where the resident memory was",
-        region_format(region, "%s %s%s", quantity_bytes(ledger->rss_bytes).text,
-                      ledger->snapshot != NULL ? "after " : "at the end",
-                      ledger->snapshot != NULL
-                          ? quantity_seconds((double)ledger->snapshot->time_ns / 1e9).text
-                          : ""));
-    struct report_table *table = report_add_table(maker->document, columns, 3);
-    for (size_t i = 0; i < ledger->count; i++) {
-        const struct ledger_entry *entry = &ledger->entries[i];
-        struct report_row *row = report_add_row(maker->document, table);
-        report_set_integer(row, 0, entry->bytes);
-        if (entry->bytes > 0) {
-            report_set_number(row, 1, run_share(entry->bytes, ledger->rss_bytes));
-        }
-        report_set_text(row, 2,
-                        entry->bytes < 0 ? "asked for, but never touched: not resident"
-                                         : run_ledger_label(entry->item));
-    }
 }
 
 /* ---- lists of sites ------------------------------------------------------ */
@@ -467,6 +385,44 @@ static void run_add_temporary(struct run_maker *maker)
     run_add_rest(maker, ranking, "--top N shows more");
 }
 
+/* ---- lifetimes ----------------------------------------------------------- */
+
+/* They are counted over the whole run: of a moment there are none. */
+static bool run_has_lifetimes(const struct run_maker *maker)
+{
+    return maker->model->state_snapshot == NULL && !run_is_peak(maker);
+}
+
+static void run_add_lifetimes(struct run_maker *maker)
+{
+    static const struct report_column columns[] = {{"#", "number", REPORT_COUNT},
+                                                   {"blocks", "allocations", REPORT_COUNT},
+                                                   {"lived", "lived", REPORT_TEXT},
+                                                   {"allocated by", "location", REPORT_PLACE}};
+    const struct summary_ranking *ranking = &maker->summary->rankings[SUMMARY_ALLOCATIONS];
+    if (ranking->count == 0 || !run_has_lifetimes(maker)) {
+        return;
+    }
+    struct region *region = maker->document->region;
+    struct lifetimes all = {0};
+    for (size_t i = 0; i < ranking->count; i++) {
+        lifetimes_add(&all, ranking->sites[i]);
+    }
+    report_add_section(maker->document, "How long blocks lived", lifetimes_text(region, &all));
+    struct report_table *table = report_add_table(maker->document, columns, 4);
+    for (size_t i = 0; i < run_rows(maker, ranking); i++) {
+        const struct model_site *site = ranking->sites[i];
+        struct lifetimes lifetimes = {0};
+        lifetimes_add(&lifetimes, site);
+        struct report_row *row = report_add_row(maker->document, table);
+        report_set_integer(row, 1, site->allocations);
+        report_set_text(row, 2, lifetimes_text(region, &lifetimes));
+        run_set_site(maker, table, row, site, 3);
+    }
+    place_tell_apart(maker->document, table, 3);
+    run_add_rest(maker, ranking, "--top N shows more");
+}
+
 /* ---- leaks and errors ---------------------------------------------------- */
 
 static const char *const run_class_names[RECORDING_LEAK_CLASSES] = {
@@ -630,86 +586,6 @@ static void run_add_cpu(struct run_maker *maker)
     }
 }
 
-/* ---- processes ----------------------------------------------------------- */
-
-static void run_add_tree_row(struct run_maker *maker, struct report_table *table,
-                             const struct model_process *process, size_t depth)
-{
-    struct region *region = maker->document->region;
-    struct report_row *row = report_add_row(maker->document, table);
-    report_set_integer(row, 0, process->index);
-    report_set_integer(row, 1, process->row.pid);
-    report_set_integer(row, 2, process->totals.allocations);
-    report_set_integer(row, 3, process->row.peak_bytes);
-    report_set_integer(row, 4, process->totals.live_bytes);
-    const char *slash = strrchr(process->row.executable, '/');
-    bool is_fork = process->row.start == RECORDING_START_FORK;
-    /* A fork's arguments are its parent's. */
-    const char *what = is_fork ? region_format(region, "fork of %s",
-                                               slash != NULL ? slash + 1 : process->row.executable)
-                               : run_command_line(region, process);
-    report_set_text(row, 5,
-                    region_format(region, "%*s%s%s%s", (int)(2 * (depth < 16 ? depth : 16)), "",
-                                  process == maker->process ? "-> " : "",
-                                  process->row.start == RECORDING_START_ATTACH ? "attached: " : "",
-                                  what));
-    if (process == maker->process) {
-        row->cells[5].tone = REPORT_STRONG;
-    }
-}
-
-/* Children come after their parents in the model's order, so a walk by depth needs no
- * recursion: a stack of positions does. */
-static void run_add_processes(struct run_maker *maker)
-{
-    static const struct report_column columns[] = {{"#", "index", REPORT_ID},
-                                                   {"pid", "pid", REPORT_ID},
-                                                   {"allocations", "allocations", REPORT_COUNT},
-                                                   {"peak", "peak_bytes", REPORT_BYTES},
-                                                   {"live", "live_bytes", REPORT_BYTES},
-                                                   {"program", "program", REPORT_TEXT}};
-    const struct model *model = maker->model;
-    if (model->process_count < 2) {
-        return;
-    }
-    struct report_document *document = maker->document;
-    report_add_section(document, "Processes",
-                       region_format(document->region,
-                                     "%zu; choose one with --process PID or #INDEX",
-                                     model->process_count));
-    struct report_table *table = report_add_table(document, columns, 6);
-    size_t *next = calloc(model->process_count + 1, sizeof(*next));
-    const struct model_process **path = calloc(model->process_count + 1, sizeof(*path));
-    if (next == NULL || path == NULL) {
-        free(next);
-        free(path);
-        return;
-    }
-    size_t depth = 0;
-    size_t shown = 1;
-    path[0] = &model->processes[0];
-    run_add_tree_row(maker, table, path[0], 0);
-    while (shown < RUN_TREE_ROWS_MAX) {
-        const struct model_process *at = path[depth];
-        if (next[at->index] < at->child_count) {
-            path[depth + 1] = at->children[next[at->index]++];
-            depth++;
-            run_add_tree_row(maker, table, path[depth], depth);
-            shown++;
-        } else if (depth > 0) {
-            depth--;
-        } else {
-            break;
-        }
-    }
-    free(next);
-    free(path);
-    if (shown < model->process_count) {
-        report_add_paragraph(document, "%zu more processes; --format json has all",
-                             model->process_count - shown);
-    }
-}
-
 /* ---- what the reader should know ----------------------------------------- */
 
 static void run_add_count_note(struct run_maker *maker, int64_t count, const char *one,
@@ -859,6 +735,7 @@ struct report_document *run_report_make(const struct summary *summary,
     run_add_live(&maker);
     run_add_allocated(&maker);
     run_add_temporary(&maker);
+    run_add_lifetimes(&maker);
     run_add_cpu(&maker);
     run_add_processes(&maker);
     run_add_notes(&maker);

@@ -11,7 +11,7 @@ import subprocess
 import time
 import unittest
 
-from harness import MEMTRACK, MemtrackTest, main, need, run
+from harness import MEMTRACK, SAMPLES, MemtrackTest, main, need, run
 
 DEADLINE_SECONDS = 30
 
@@ -352,6 +352,28 @@ time.sleep(0.3)
         self.assertEqual(self.rows("SELECT count(*) FROM process WHERE executable LIKE '%/echo'"),
                          [(100,)])
         self.assertEqual(self.rows("SELECT count(*) FROM process WHERE ended_ns IS NULL"), [(0,)])
+
+    def test_reports_open_with_the_program_that_a_wrapper_started(self):
+        """Not with env or the shell; json has the whole tree, which begins with them."""
+        program = os.path.join(SAMPLES, "live_blocks")
+        self.record(["env", "sh", "-c", "%s 3000 1000; true" % program],
+                    ["--snapshot-every", "50ms"])
+        recording = self.path("run.mtk")
+        text = run([MEMTRACK, "report", recording]).stdout.decode()
+        self.assertRegex(text.splitlines()[0], "live_blocks 3000 1000$")
+        self.assertRegex(text, r"shown +#\d+, the largest of \d+ processes; --process '#0' shows env")
+        first = run([MEMTRACK, "report", recording, "--process", "#0"]).stdout.decode()
+        self.assertIn("memtrack  env sh -c", first.splitlines()[0])
+        self.assertNotIn("the largest of", first)
+        self.assertEqual(self.report()["process"]["program"].rsplit("/", 1)[1], "env")
+        leaks = run([MEMTRACK, "leaks", recording])
+        self.assertRegex(leaks.stdout.decode().splitlines()[0], "live_blocks")
+        self.assertRegex(leaks.stderr.decode(), r"^memtrack: .*shows #\d+ \(pid \d+, live_blocks\)")
+        # Beside a child that is not much larger, the first is shown.
+        self.record([program, "3000", "1000"], recording="alone.mtk")
+        alone = run([MEMTRACK, "report", self.path("alone.mtk")])
+        self.assertNotIn(b"shown ", alone.stdout)
+        self.assertEqual(run([MEMTRACK, "leaks", self.path("alone.mtk")]).stderr, b"")
 
     def test_an_exec_begins_a_new_entry_and_ends_the_one_before(self):
         self.record(["sh", "-c", "exec sort /etc/passwd"])
