@@ -103,6 +103,12 @@ static inline uint32_t block_index_guess(const struct block_index *index, uintpt
     return *low + (uint32_t)(((uint64_t)(*high - *low) * offset) >> BLOCK_INDEX_PAGE_SHIFT);
 }
 
+/* Whether any block lies in the address's region; address in [low, high) of the index. */
+static inline bool block_index_has_region(const struct block_index *index, uintptr_t address)
+{
+    return index->region_table[address >> BLOCK_INDEX_REGION_SHIFT] != 0;
+}
+
 /* Fetches what block_index_find() will look at; address in [low, high) of the index. */
 static inline void block_index_prefetch(const struct block_index *index, uintptr_t address)
 {

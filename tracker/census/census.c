@@ -8,6 +8,7 @@
 
 #include "census/exit_frame.h"
 #include "census/scan.h"
+#include "core/live_map.h"
 #include "core/process.h"
 #include "core/raw_syscall.h"
 #include "core/stack_table.h"
@@ -53,6 +54,14 @@ static void failure_set(struct arena_census *result, const char *why)
     atomic_store_explicit(&result->state, ARENA_CENSUS_FAILED, memory_order_release);
 }
 
+static void result_publish(struct arena_census *result)
+{
+    atomic_store_explicit(&result->state, ARENA_CENSUS_FULL, memory_order_release);
+    /* After the state: whoever sees this number finds the result complete. */
+    atomic_store_explicit(&process_cold.process->census_finished, result->number,
+                          memory_order_release);
+}
+
 /* ---- the child ------------------------------------------------------------ */
 
 /* Runs on a stack of its own. */
@@ -65,12 +74,11 @@ static int scan_and_publish(void *argument)
     result->scan_ns = now_ns() - begun_ns;
     if (failure != NULL) {
         failure_set(result, failure);
+        atomic_store_explicit(&process_cold.process->census_finished, result->number,
+                              memory_order_release);
     } else {
-        atomic_store_explicit(&result->state, ARENA_CENSUS_FULL, memory_order_release);
+        result_publish(result);
     }
-    /* After the state: whoever sees this number finds the result complete. */
-    atomic_store_explicit(&process_cold.process->census_finished, result->number,
-                          memory_order_release);
     process_wake_recorder();
     return 0;
 }
@@ -198,6 +206,13 @@ static void census_make(struct census_run *run, const struct parked_thread *self
         return;
     }
     run->begun_ns = now_ns();
+    if (run->is_final && !live_map_has_any()) {
+        /* Nothing to look for: no thread has to stop, no process to be made. */
+        result->threads = 1;
+        result_publish(result);
+        result->pause_ns = now_ns() - run->begun_ns;
+        return;
+    }
     if (!parking_begin(&run->parking, run->is_final ? PARK_LIMIT_EXIT_NS : PARK_LIMIT_NS)) {
         failure_set(result, "another scan is under way");
         return;

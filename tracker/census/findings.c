@@ -9,7 +9,8 @@ static size_t sites_bytes(uint32_t stack_end)
 
 size_t findings_bytes(uint32_t stack_end)
 {
-    return sites_bytes(stack_end) + (size_t)FINDINGS_EDGES_MAX * sizeof(struct arena_census_edge);
+    return sites_bytes(stack_end)
+           + (size_t)FINDINGS_EDGES_MAX * (sizeof(struct arena_census_edge) + sizeof(uint32_t));
 }
 
 void findings_init(struct findings *findings, void *memory, uint32_t stack_end)
@@ -17,6 +18,7 @@ void findings_init(struct findings *findings, void *memory, uint32_t stack_end)
     *findings = (struct findings){.sites = memory, .site_capacity = stack_end};
     findings->edges =
         (struct arena_census_edge *)(void *)((char *)memory + sites_bytes(stack_end));
+    findings->edge_places = (uint32_t *)(void *)(findings->edges + FINDINGS_EDGES_MAX);
 }
 
 void findings_add_block(struct findings *findings, uint32_t stack, uint64_t size_bytes,
@@ -60,7 +62,7 @@ static struct arena_census_edge *edge_get(struct findings *findings,
             if (findings->edge_count >= FINDINGS_EDGES_MAX - FINDINGS_EDGES_MAX / 8) {
                 return NULL; /* so full that probing would become slow */
             }
-            findings->edge_count++;
+            findings->edge_places[findings->edge_count++] = (uint32_t)(edge - findings->edges);
             *edge = (struct arena_census_edge){.stack = stack,
                                                .kind = holder->kind,
                                                .holder = holder->holder,

@@ -31,6 +31,7 @@ struct findings {
     struct arena_census_site *sites; /* [0..site_capacity), by stack id */
     uint32_t site_capacity;
     struct arena_census_edge *edges; /* hash table; empty: kind 0 */
+    uint32_t *edge_places;           /* [0..edge_count): where in it the edges are */
     struct arena_census_edge *last;  /* the one that was counted up last */
     uint64_t references[FINDINGS_REFERENCES]; /* noted lately: hash of holder and stack */
     uint32_t stack_end;              /* ids from here on have no blocks */
@@ -48,6 +49,13 @@ void findings_init(struct findings *findings, void *memory, uint32_t stack_end);
 static inline struct arena_census_site *findings_site(struct findings *findings, uint32_t stack)
 {
     return &findings->sites[stack < findings->site_capacity ? stack : 0];
+}
+
+/* The edges [0..edge_count) in the order in which they were found. */
+static inline const struct arena_census_edge *findings_edge(const struct findings *findings,
+                                                            uint32_t number)
+{
+    return &findings->edges[findings->edge_places[number]];
 }
 
 /* Counts one block of `stack` as `leak_class`. */

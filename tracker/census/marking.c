@@ -192,7 +192,8 @@ MARKING_READS_ANYTHING static void words_scan(struct marking *marking, uintptr_t
     for (uintptr_t at = start; at <= end - sizeof(uintptr_t); at += step) {
         uintptr_t value;
         __builtin_memcpy(&value, (const void *)at, sizeof value);
-        if (value - low < span) {
+        /* Between the first block and the last one lie modules and stacks as well. */
+        if (value - low < span && block_index_has_region(marking->index, value)) {
             if (is_by_address) {
                 here.holder = at;
             }

@@ -218,8 +218,8 @@ static char *space_get(const struct scan_request *request, uint64_t bytes)
 static void modules_note(struct scan *scan)
 {
     const struct root_module *last = NULL;
-    for (uint32_t i = 0; i < FINDINGS_EDGES_MAX; i++) {
-        const struct arena_census_edge *edge = &scan->findings.edges[i];
+    for (uint32_t i = 0; i < scan->findings.edge_count; i++) {
+        const struct arena_census_edge *edge = findings_edge(&scan->findings, i);
         if (edge->kind != ARENA_HOLDER_GLOBAL && edge->kind != ARENA_HOLDER_STACK
             && edge->kind != ARENA_HOLDER_REGISTER) {
             continue;
@@ -258,10 +258,8 @@ static const char *results_write(struct scan *scan, const struct scan_request *r
             sites[census->site_count++].oldest_tick = site->oldest_tick - 1;
         }
     }
-    for (uint32_t i = 0; i < FINDINGS_EDGES_MAX; i++) {
-        if (findings->edges[i].kind != 0) {
-            edges[census->edge_count++] = findings->edges[i];
-        }
+    for (uint32_t i = 0; i < findings->edge_count; i++) {
+        edges[census->edge_count++] = *findings_edge(findings, i);
     }
     census->sites = request->slot->space;
     census->edges = request->slot->space + sites_bytes;
@@ -279,6 +277,9 @@ static const char *results_write(struct scan *scan, const struct scan_request *r
 
 const char *scan_run(const struct scan_request *request)
 {
+    if (!live_map_has_any()) {
+        return NULL; /* nothing to look for */
+    }
     struct scan *scan = scan_map(NULL, sizeof *scan, false);
     if (scan == NULL) {
         return "no memory for the scan";
@@ -291,6 +292,7 @@ const char *scan_run(const struct scan_request *request)
     if (roots_memory == NULL || scan->map.ranges == NULL) {
         return "no memory for the scan";
     }
+    /* First of all: what is mapped from here on is ours, and no root. */
     int result = memory_map_read(&scan->map);
     if (result != 0 || scan->map.count == 0) {
         return "/proc/self/maps cannot be read here";

@@ -1,5 +1,8 @@
 #include "core/live_map.h"
 
+#include <fcntl.h>
+#include <sys/sysinfo.h>
+
 #include "core/raw_syscall.h"
 
 #define PLANE_BYTES ((size_t)LIVE_MAP_SLOTS * sizeof(uint64_t))
@@ -185,10 +188,50 @@ _Atomic uint64_t *live_map_extension(uintptr_t address)
 
 #define PLANE_PAGES (PLANE_BYTES / PAGE_BYTES)
 
-/* Fills residency[0..PLANE_PAGES), bit 0 of each: the page is in memory. */
+/* Pages that were never touched must not be read, or they would be there afterwards. Those that
+ * were swapped out are not in memory, but must. */
+#define PAGEMAP_IN_MEMORY_OR_SWAP (UINT64_C(3) << 62)
+#define PAGEMAP_ENTRIES 512u
+_Static_assert(PLANE_PAGES % PAGEMAP_ENTRIES == 0, "read in whole pieces");
+
+static bool swap_exists(void)
+{
+    struct sysinfo machine = {.totalswap = 0};
+    return raw_syscall3(SYS_sysinfo, (long)&machine, 0, 0) != 0 || machine.totalswap != 0;
+}
+
+/* By /proc/self/pagemap; where that cannot be read, every page may hold something.
+ * Source: Linux, Documentation/admin-guide/mm/pagemap.rst. */
+static void plane_find_swapped(_Atomic uint64_t *slots, unsigned char *residency)
+{
+    uint64_t entries[PAGEMAP_ENTRIES];
+    long fd = raw_syscall6(SYS_openat, AT_FDCWD, (long)"/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0,
+                           0, 0);
+    for (size_t page = 0; page < PLANE_PAGES; page += PAGEMAP_ENTRIES) {
+        uint64_t place = ((uintptr_t)slots / PAGE_BYTES + page) * sizeof entries[0];
+        bool is_known = !raw_failed(fd)
+                        && raw_syscall6(SYS_pread64, fd, (long)entries, sizeof entries, (long)place,
+                                        0, 0)
+                               == (long)sizeof entries;
+        for (size_t i = 0; i < PAGEMAP_ENTRIES; i++) {
+            residency[page + i] |= !is_known || (entries[i] & PAGEMAP_IN_MEMORY_OR_SWAP) != 0;
+        }
+    }
+    if (!raw_failed(fd)) {
+        raw_syscall3(SYS_close, fd, 0, 0);
+    }
+}
+
+/* Fills residency[0..PLANE_PAGES), bit 0 of each: the page was written to. */
 static bool plane_residency(_Atomic uint64_t *slots, unsigned char *residency)
 {
-    return raw_syscall3(SYS_mincore, (long)slots, (long)PLANE_BYTES, (long)residency) == 0;
+    if (raw_syscall3(SYS_mincore, (long)slots, (long)PLANE_BYTES, (long)residency) != 0) {
+        return false;
+    }
+    if (swap_exists()) {
+        plane_find_swapped(slots, residency);
+    }
+    return true;
 }
 
 struct visit {
@@ -360,6 +403,27 @@ uint64_t live_map_visit_in_order(live_map_visitor *visitor, void *context)
                      &region_pool[region]);
     }
     return visit.count;
+}
+
+bool live_map_has_any(void)
+{
+    uint32_t used = atomic_load_explicit(&region_pool_used, memory_order_acquire);
+    for (uint32_t i = 0; i < used && i < REGION_RECORDS; i++) {
+        _Atomic uint64_t *planes[LIVE_MAP_PLANES];
+        unsigned char residency[PLANE_PAGES];
+        if (!region_find_planes(&region_pool[i], planes, residency)) {
+            continue;
+        }
+        for (size_t group = 0; group < LIVE_MAP_SLOTS; group += GROUP_SLOTS) {
+            unsigned present = residency[group / PAGE_SLOTS];
+            for (unsigned plane = 0; present >> plane != 0; plane++) {
+                if ((present >> plane & 1) != 0 && group_has_live(&planes[plane][group])) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
 }
 
 bool live_map_had_blocks(uintptr_t start, uintptr_t end)

@@ -257,6 +257,10 @@ uint64_t live_map_visit(live_map_visitor *visit, void *context);
 /* The same in order of address. Single-threaded callers only, one at a time. */
 uint64_t live_map_visit_in_order(live_map_visitor *visit, void *context);
 
+/* Returns whether any block is live; with other threads running, as of some moment of the
+ * call. */
+bool live_map_has_any(void);
+
 /* Returns whether a block ever began in [start, end). */
 bool live_map_had_blocks(uintptr_t start, uintptr_t end);
 
