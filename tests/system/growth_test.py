@@ -196,14 +196,16 @@ class GrowthTest(harness.MemtrackTest):
         self.assertEqual(largest["location"]["function"], "report_build")
         self.assertIsNone(diff["totals"]["allocations"]["b"])
 
-    def tracked(self, program, seconds=10):
-        """The pid of a tracked process of that name, as `memtrack list` has it."""
+    def tracked(self, program, seconds=10, pid=None):
+        """The pid of a tracked process of that name, as `memtrack list` has it. `pid`: wait for
+        this one; another test may run the same program at the same time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             outcome = harness.run([harness.MEMTRACK, "list", "--format", "json"])
             self.assertEqual(outcome.status, 0, outcome)
             for process in json.loads(outcome.stdout)["processes"]:
-                if process["program"] == program and process["live_bytes"] > 0:
+                if process["program"] == program and process["live_bytes"] > 0 \
+                        and pid in (None, process["pid"]):
                     return process["pid"]
             time.sleep(0.05)
         self.fail("%s is not listed" % program)
@@ -449,7 +451,7 @@ class GrowthTest(harness.MemtrackTest):
         with subprocess.Popen([SHAPES, "20000", "steady_leak"],
                               env=self.preloaded(self.folder)) as running:
             self.addCleanup(running.kill)
-            self.assertEqual(self.tracked(SHAPES), running.pid)
+            self.assertEqual(self.tracked(SHAPES, pid=running.pid), running.pid)
             time.sleep(0.3)
             outcome = harness.run([harness.MEMTRACK, "snapshot", str(running.pid), "-o",
                                    self.path("alive.mtk")])
