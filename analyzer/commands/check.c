@@ -46,7 +46,9 @@ static struct report_document *make_document(const void *context)
 static void print_result(FILE *out, const struct check_options *options,
                          const struct gate_result *result, const struct gate_report_options *how)
 {
-    const struct check_shown shown = {.result = result, .how = how};
+    struct gate_report_options here = *how;
+    here.is_comment = options->format == OUTPUT_MARKDOWN;
+    const struct check_shown shown = {.result = result, .how = &here};
     const struct view_result view = {.write = write_json,
                                      .make_table = make_table,
                                      .make = make_document,

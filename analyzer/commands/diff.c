@@ -1,5 +1,6 @@
 #include "commands/diff.h"
 
+#include "analyses/leaks.h"
 #include "commands/command.h"
 #include "commands/opened.h"
 #include "commands/view.h"
@@ -106,6 +107,9 @@ static void *diff_load_side(void *context)
 {
     struct diff_load *load = context;
     load->code = opened_open(load->opened, load->file, load->process, &load->error);
+    if (load->code == 0) {
+        load->code = leaks_settle(load->opened->model, &load->error);
+    }
     return NULL;
 }
 

@@ -101,6 +101,12 @@ static void chart_print_axis(FILE *out, const struct report_chart *chart, size_t
     fprintf(out, "  %*s  %s\n", (int)CHART_LABEL_COLUMNS, "", line);
 }
 
+static struct quantity chart_quantity(const struct report_chart *chart, double value)
+{
+    int64_t number = value > 9e18 ? INT64_MAX : (int64_t)value;
+    return chart->unit == REPORT_COUNT ? quantity_count(number) : quantity_bytes(number);
+}
+
 void chart_print(FILE *out, const struct report_chart *chart, const struct render_options *options)
 {
     double columns[CHART_COLUMNS_MAX];
@@ -122,7 +128,7 @@ void chart_print(FILE *out, const struct report_chart *chart, const struct rende
         struct quantity label = {""};
         int64_t value = row == 0 ? (int64_t)top : row == CHART_ROWS / 2 ? (int64_t)(top / 2) : 0;
         if (row == 0 || row == CHART_ROWS / 2) {
-            label = chart->unit == REPORT_COUNT ? quantity_count(value) : quantity_bytes(value);
+            label = chart_quantity(chart, (double)value);
         }
         fprintf(out, "  %*s %s", (int)CHART_LABEL_COLUMNS, label.text,
                 options->has_utf8 ? "\xe2\x94\x82" : "|");
@@ -132,20 +138,35 @@ void chart_print(FILE *out, const struct report_chart *chart, const struct rende
     chart_print_axis(out, chart, count);
 }
 
-void chart_print_sparkline(FILE *out, const struct report_chart *chart, size_t count)
+bool chart_print_sparkline(FILE *out, const struct report_chart *chart, size_t count, bool has_utf8)
 {
     double columns[CHART_COLUMNS_MAX];
-    if (count > CHART_COLUMNS_MAX || chart->point_count == 0
-        || !(chart->end_seconds > chart->start_seconds)) {
-        return;
+    double length = chart->end_seconds - chart->start_seconds;
+    if (count > CHART_COLUMNS_MAX || chart->point_count == 0 || !(length > 0)) {
+        return false;
+    }
+    if (chart->scale_seconds > length) {
+        size_t part = (size_t)((double)count * length / chart->scale_seconds);
+        count = part > 0 ? part : 1;
     }
     chart_sample(chart, columns, count);
     double top = 0;
     for (size_t i = 0; i < count; i++) {
         top = columns[i] > top ? columns[i] : top;
     }
+    double scale = chart->scale_top > top ? chart->scale_top : top;
     for (size_t i = 0; i < count; i++) {
-        unsigned eighths = top > 0 ? (unsigned)(columns[i] / top * 7.999) + 1 : 1;
-        fputs(chart_cell(eighths > 8 ? 8 : eighths, true), out);
+        unsigned eighths = scale > 0 ? (unsigned)(columns[i] / scale * 7.999) + 1 : 1;
+        fputs(chart_cell(eighths > 8 ? 8 : eighths, has_utf8), out);
     }
+    return true;
+}
+
+struct quantity chart_top(const struct report_chart *chart)
+{
+    double top = 0;
+    for (size_t i = 0; i < chart->point_count; i++) {
+        top = chart->points[i].high > top ? chart->points[i].high : top;
+    }
+    return chart_quantity(chart, top);
 }

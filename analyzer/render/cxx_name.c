@@ -38,7 +38,8 @@ static void elide(char *name, char open, char close)
             *to++ = open;
             /* Nothing is saved by replacing nothing or two characters. */
             const char *end = strchr(from, close);
-            if (end != NULL && end - from > 2) {
+            bool is_cut = end == NULL && open == '(' && strlen(from) > 4;
+            if (is_cut || (end != NULL && end - from > 2)) {
                 *to++ = '.';
                 *to++ = '.';
             } else {
@@ -53,6 +54,9 @@ static void elide(char *name, char open, char close)
         }
         from++;
     }
+    if (depth > 0) {
+        *to++ = close; /* the name was cut when it was recorded; there is room: ".." took two */
+    }
     *to = '\0';
 }
 
@@ -65,6 +69,41 @@ static size_t columns_of(const char *text)
     return columns;
 }
 
+/* The first "::" that is outside of all brackets, or NULL. */
+static char *find_scope(char *name)
+{
+    size_t depth = 0;
+    for (char *at = name; *at != '\0'; at++) {
+        if (strchr("(<{", *at) != NULL) {
+            depth++;
+        } else if (strchr(")>}", *at) != NULL) {
+            depth -= depth > 0;
+        } else if (depth == 0 && at[0] == ':' && at[1] == ':') {
+            return at;
+        }
+    }
+    return NULL;
+}
+
+/* Leaves scopes out from the left, in place: "a::b::c" becomes "..::b::c", then "..::c". */
+static void elide_scopes(char *name, size_t columns)
+{
+    char *from = name;
+    while (columns_of(name) > columns) {
+        char *scope = find_scope(from);
+        if (scope == NULL) {
+            return;
+        }
+        if (scope < name + 2) {
+            from = scope + 2; /* ".." would be longer */
+            continue;
+        }
+        memmove(name + 2, scope, strlen(scope) + 1);
+        memcpy(name, "..", 2);
+        from = name + 4;
+    }
+}
+
 void cxx_name_shorten(char *name, size_t columns)
 {
     if (columns_of(name) > columns) {
@@ -72,5 +111,10 @@ void cxx_name_shorten(char *name, size_t columns)
     }
     if (columns_of(name) > columns) {
         elide(name, '(', ')');
+    }
+    elide_scopes(name, columns);
+    size_t length = strlen(name);
+    if (columns_of(name) > columns && length > 4 && strcmp(name + length - 4, "(..)") == 0) {
+        name[length - 4] = '\0';
     }
 }

@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 /* Shortens a demangled name in place until it has at most `columns` characters, by leaving
- * out what tells least: the arguments of templates ("map<..>::at"), then parameters
- * ("(..)"). May stay longer. */
+ * out what tells least: the arguments of templates ("map<..>::at"), parameters
+ * ("(..)"), scopes from the left ("..::at"). May stay longer. */
 void cxx_name_shorten(char *name, size_t columns);
 
 #endif

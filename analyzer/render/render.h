@@ -25,6 +25,7 @@ struct render_options {
 
 void render_text(FILE *out, const struct report_document *document,
                  const struct render_options *options);
+/* At most 65 000 characters: stacks, then rows, are left out of what is longer, and that is said. */
 void render_markdown(FILE *out, const struct report_document *document);
 /* The document's data table; if it has none, every table after a line with its section. */
 void render_csv(FILE *out, const struct report_document *document);

@@ -298,6 +298,17 @@ static void text_print_facts(const struct text_printer *printer, const struct re
     }
 }
 
+static void text_print_small_chart(const struct text_printer *printer,
+                                   const struct report_chart *chart)
+{
+    size_t count = printer->width > 100 ? 60 : printer->width - 40;
+    fputs("  ", printer->out);
+    text_put(printer, REPORT_FAINT, chart->label, 0);
+    fputs("  ", printer->out);
+    (void)chart_print_sparkline(printer->out, chart, count, printer->options->has_utf8);
+    fprintf(printer->out, "  %s at most\n", chart_top(chart).text);
+}
+
 static void text_print_item(const struct text_printer *printer, const struct report_item *item)
 {
     FILE *out = printer->out;
@@ -340,7 +351,11 @@ static void text_print_item(const struct text_printer *printer, const struct rep
         text_print_table(printer, item->table);
         break;
     case REPORT_CHART:
-        chart_print(out, item->chart, printer->options);
+        if (item->chart->is_small) {
+            text_print_small_chart(printer, item->chart);
+        } else {
+            chart_print(out, item->chart, printer->options);
+        }
         break;
     }
 }

@@ -1,5 +1,6 @@
 #include "report/diff_report.h"
 
+#include "report/live_chart.h"
 #include "report/place.h"
 #include "report/quantity.h"
 
@@ -66,7 +67,21 @@ struct diff_measure {
     int64_t b;
 };
 
-#define DIFF_MEASURES 10u
+enum {
+    DIFF_LIVE_BYTES,
+    DIFF_LIVE_BLOCKS,
+    DIFF_ALLOCATIONS,
+    DIFF_ALLOCATED_BYTES,
+    DIFF_TEMPORARIES,
+    DIFF_OF_STATES, /* those above make sense of any two states */
+    DIFF_LEAKED_BYTES = DIFF_OF_STATES,
+    DIFF_PEAK_BYTES,
+    DIFF_PEAK_BLOCKS,
+    DIFF_PEAK_RSS,
+    DIFF_CPU_TIME,
+    DIFF_WALL_TIME,
+    DIFF_MEASURES
+};
 
 static int64_t diff_cpu_ns(const struct model_process *process)
 {
@@ -90,6 +105,15 @@ static int64_t diff_known(const struct diff_side *side, int64_t value)
     return side->has_allocations ? value : RECORDING_UNKNOWN;
 }
 
+/* What no pointer leads to any more. */
+static int64_t diff_leaked_bytes(const struct model_process *process)
+{
+    const struct recording_census *census = process->census;
+    return census == NULL ? RECORDING_UNKNOWN
+                          : process->leaks.bytes[RECORDING_LEAK_DEFINITE]
+                                + process->leaks.bytes[RECORDING_LEAK_INDIRECT];
+}
+
 /* The first three are the contract's "totals"; those of whole runs come last. */
 static void diff_measure_all(const struct diff *diff, struct diff_measure measures[DIFF_MEASURES])
 {
@@ -106,6 +130,8 @@ static void diff_measure_all(const struct diff *diff, struct diff_measure measur
          diff_known(a, a->totals.allocated_bytes), diff_known(b, b->totals.allocated_bytes)},
         {"temporaries", "temporary_allocations", REPORT_COUNT, diff_known(a, a->totals.temporaries),
          diff_known(b, b->totals.temporaries)},
+        {"leaked bytes", "leaked_bytes", REPORT_BYTES, diff_leaked_bytes(a->process),
+         diff_leaked_bytes(b->process)},
         {"peak bytes", "peak_bytes", REPORT_BYTES, p->peak_bytes, q->peak_bytes},
         {"peak blocks", "peak_blocks", REPORT_COUNT, p->peak_blocks, q->peak_blocks},
         {"peak resident", "peak_rss_bytes", REPORT_BYTES,
@@ -209,6 +235,102 @@ static void diff_add_notes(struct diff_maker *maker)
     }
 }
 
+/* ---- the verdict ------------------------------------------------------------ */
+
+enum diff_verdict { DIFF_VERDICT_SAME, DIFF_VERDICT_WORSE, DIFF_VERDICT_BETTER, DIFF_VERDICT_MIXED };
+
+/* Whether a change is worth a word: a leak of any size is, all else from 1 % on, if it is not
+ * tiny. */
+static bool diff_is_worth(const struct diff_measure *measure, size_t index)
+{
+    if (measure->a == RECORDING_UNKNOWN || measure->b == RECORDING_UNKNOWN
+        || measure->a == measure->b) {
+        return false;
+    }
+    int64_t size = measure->b > measure->a ? measure->b - measure->a : measure->a - measure->b;
+    int64_t least = measure->unit == REPORT_BYTES ? 4096 : 100;
+    return index == DIFF_LEAKED_BYTES || (size >= least && size >= measure->a / 100);
+}
+
+/* Judges by what a person can do something about; times depend on the machine too. Fills
+ * texts[0..*count) with what speaks for the verdict. */
+static enum diff_verdict diff_judge(struct region *region, const struct diff *diff,
+                                    const char *texts[DIFF_MEASURES], size_t *count)
+{
+    static const size_t of_runs[] = {DIFF_LEAKED_BYTES, DIFF_PEAK_BYTES, DIFF_LIVE_BYTES,
+                                     DIFF_ALLOCATIONS};
+    static const size_t of_states[] = {DIFF_LIVE_BYTES};
+    bool is_of_runs = diff_is_of_runs(diff);
+    const size_t *judged = is_of_runs ? of_runs : of_states;
+    size_t judged_count = is_of_runs ? sizeof(of_runs) / sizeof(of_runs[0]) : 1;
+    struct diff_measure measures[DIFF_MEASURES];
+    bool is_worse = false;
+    bool is_better = false;
+    diff_measure_all(diff, measures);
+    *count = 0;
+    for (size_t i = 0; i < judged_count; i++) {
+        const struct diff_measure *measure = &measures[judged[i]];
+        if (!diff_is_worth(measure, judged[i])) {
+            continue;
+        }
+        is_worse |= measure->b > measure->a;
+        is_better |= measure->b < measure->a;
+        texts[(*count)++] = region_format(
+            region, "%s %s (%s)", measure->label,
+            diff_quantity(region, measure->unit, measure->b - measure->a, true),
+            diff_change(region, measure->a, measure->b));
+    }
+    return is_worse && is_better ? DIFF_VERDICT_MIXED
+           : is_worse            ? DIFF_VERDICT_WORSE
+           : is_better           ? DIFF_VERDICT_BETTER
+                                 : DIFF_VERDICT_SAME;
+}
+
+static const char *diff_verdict_name(const struct diff *diff, enum diff_verdict verdict)
+{
+    static const char *const of_runs[] = {"same", "worse", "better", "mixed"};
+    static const char *const of_states[] = {"same", "grew", "shrank", "mixed"};
+    return diff_is_of_runs(diff) ? of_runs[verdict] : of_states[verdict];
+}
+
+static void diff_add_verdict(struct diff_maker *maker)
+{
+    static const char *const titles[2][4] = {
+        {"Not grown", "Grew", "Shrank", "Mixed"},
+        {"No difference worth a word", "B is worse", "B is better", "Better and worse"}};
+    static const enum report_tone tones[] = {REPORT_GOOD, REPORT_BAD, REPORT_GOOD, REPORT_WARNING};
+    const char *texts[DIFF_MEASURES];
+    size_t count;
+    struct region *region = maker->document->region;
+    bool is_of_runs = diff_is_of_runs(maker->diff);
+    enum diff_verdict verdict = diff_judge(region, maker->diff, texts, &count);
+    const char *why = count == 0 ? is_of_runs ? "leaks, peak, live bytes and allocations differ by "
+                                                "less than 1 %"
+                                              : "live bytes differ by less than 1 %"
+                                 : texts[0];
+    for (size_t i = 1; i < count; i++) {
+        why = region_format(region, "%s, %s", why, texts[i]);
+    }
+    report_add_note(maker->document, tones[verdict], "%s: %s", titles[is_of_runs][verdict], why);
+}
+
+/* Both runs on one scale; of two states of one recording, the run they are from. */
+static void diff_add_charts(struct diff_maker *maker)
+{
+    const struct diff *diff = maker->diff;
+    bool is_one = strcmp(diff->a.model->selector.path, diff->b.model->selector.path) == 0
+                  && diff->a.process->row.pid == diff->b.process->row.pid;
+    struct report_chart *a =
+        live_chart_add(maker->document, diff->a.process, is_one ? "live bytes" : "A: live bytes");
+    struct report_chart *b =
+        is_one ? a : live_chart_add(maker->document, diff->b.process, "B: live bytes");
+    if (a != NULL) {
+        live_chart_compare(a, b != NULL ? b : a);
+    } else if (b != NULL) {
+        live_chart_compare(b, b);
+    }
+}
+
 static void diff_add_totals(struct diff_maker *maker)
 {
     static const struct report_column columns[] = {{"", "measure", REPORT_TEXT},
@@ -222,7 +344,7 @@ static void diff_add_totals(struct diff_maker *maker)
     bool is_of_runs = diff_is_of_runs(maker->diff);
     report_add_section(maker->document, is_of_runs ? "The two runs" : "Totals", NULL);
     struct report_table *table = report_add_table(maker->document, columns, 5);
-    for (size_t i = 0; i < (is_of_runs ? DIFF_MEASURES : 5); i++) {
+    for (size_t i = 0; i < (is_of_runs ? DIFF_MEASURES : DIFF_OF_STATES); i++) {
         const struct diff_measure *measure = &measures[i];
         bool is_known = measure->a != RECORDING_UNKNOWN && measure->b != RECORDING_UNKNOWN;
         struct report_row *row = report_add_row(maker->document, table);
@@ -423,7 +545,9 @@ struct report_document *diff_report_make(const struct diff *diff,
                     diff_side_text(region, &diff->a, options->name_a));
     report_add_fact(maker.document, facts, REPORT_PLAIN, "B", "%s",
                     diff_side_text(region, &diff->b, options->name_b));
+    diff_add_verdict(&maker);
     diff_add_notes(&maker);
+    diff_add_charts(&maker);
     diff_add_totals(&maker);
     diff_add_items(&maker);
     return maker.document;
@@ -601,6 +725,11 @@ void diff_report_write(struct report_tree *tree, const struct diff *diff,
     tree_object(tree, NULL);
     tree_integer(tree, "schema", 1);
     tree_text(tree, "by", diff_by_name(diff->options.by));
+    struct region *region = region_new();
+    const char *texts[DIFF_MEASURES];
+    size_t count;
+    tree_text(tree, "verdict", diff_verdict_name(diff, diff_judge(region, diff, texts, &count)));
+    region_free(region);
     diff_write_side(tree, "a", options->name_a, &diff->a);
     diff_write_side(tree, "b", options->name_b, &diff->b);
     tree_object(tree, "totals");

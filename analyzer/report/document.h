@@ -119,6 +119,9 @@ struct report_chart {
     double end_seconds;
     double mark_seconds; /* a moment to point at; negative: none */
     const char *mark_label;
+    bool is_small;       /* one line, with its label, also where there is room for more */
+    double scale_top;    /* charts that are compared have one scale: its top, and ... */
+    double scale_seconds; /* ... its length; 0: the chart's own */
 };
 
 struct report_item {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "report/live_chart.h"
 #include "report/place.h"
 #include "report/quantity.h"
 
@@ -65,6 +66,34 @@ static void add_finding(const struct maker *maker, const struct finding *finding
     }
     if (finding->held_by != NULL) {
         report_add_paragraph(maker->document, "    held by: %s", finding->held_by);
+    }
+}
+
+/* The findings in one table: rows of it are what a comment shows best. */
+static void add_findings_table(const struct maker *maker, size_t shown)
+{
+    static const struct report_column columns[] = {{"#", "number", REPORT_COUNT},
+                                                   {"finding", "message", REPORT_TEXT},
+                                                   {"bytes", "bytes", REPORT_BYTES},
+                                                   {"blocks", "blocks", REPORT_COUNT},
+                                                   {"where", "location", REPORT_PLACE},
+                                                   {"held by", "held_by", REPORT_TEXT}};
+    struct report_table *table = report_add_table(maker->document, columns, 6);
+    for (size_t i = 0; i < shown; i++) {
+        const struct finding *finding = &maker->findings->items[i];
+        struct report_row *row = report_add_row(maker->document, table);
+        report_set_integer(row, 0, (int64_t)i + 1);
+        report_set_text(row, 1,
+                        region_format(maker->document->region, "%s: %s",
+                                      finding_rule_name(finding->rule), finding->message));
+        if (finding->frame_count > 0) {
+            report_set_integer(row, 2, finding->bytes);
+            report_set_integer(row, 3, finding->blocks);
+        }
+        report_set_place(row, 4, finding->place);
+        report_set_text(row, 5, finding->held_by);
+        row->frames = finding->frames;
+        row->frame_count = finding->frame_count;
     }
 }
 
@@ -147,7 +176,17 @@ struct report_document *gate_report_make(const struct gate_result *result,
     report_add_title(document, "check %s: %s", findings->name,
                      findings->is_passed ? "passed" : "FAILED");
     add_checks(&maker);
-    for (size_t i = 0; i < shown; i++) {
+    if (options->is_comment) {
+        if (result->model != NULL) {
+            struct report_chart *chart =
+                live_chart_add(document, &result->model->processes[0], "live bytes");
+            if (chart != NULL) {
+                live_chart_compare(chart, chart);
+            }
+        }
+        add_findings_table(&maker, shown);
+    }
+    for (size_t i = 0; i < shown && !options->is_comment; i++) {
         add_finding(&maker, &findings->items[i]);
     }
     if (shown < findings->count) {

@@ -17,6 +17,7 @@ struct gate_report_options {
     size_t top;            /* failures shown; 0: all */
     size_t frames_max;     /* frames shown per stack; 0: all */
     const char *baseline;  /* file; NULL */
+    bool is_comment;       /* for a comment on a change: the findings in one table */
     /* Suppressions that matched nothing are named, if any were given. */
     const struct suppressions *suppressions;
 };

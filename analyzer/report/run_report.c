@@ -2,6 +2,7 @@
 
 #include "report/lifetimes.h"
 #include "report/cpu_report.h"
+#include "report/live_chart.h"
 #include "report/place.h"
 #include "report/quantity.h"
 #include "report/run_parts.h"
@@ -177,23 +178,7 @@ static void run_add_timeline(struct run_maker *maker)
         return;
     }
     report_add_section(document, "Timeline", "live bytes");
-    struct report_chart *chart = report_add_chart(document, "live", REPORT_BYTES);
-    struct report_chart_point *points =
-        region_alloc_array(document->region, process->point_count, sizeof(*points));
-    double start = (double)process->row.started_ns / 1e9;
-    for (size_t i = 0; i < process->point_count; i++) {
-        const struct recording_point *from = &process->points[i];
-        points[i].seconds = (double)from->time_ns / 1e9 - start;
-        points[i].low = (double)from->live_min_bytes;
-        points[i].high = (double)(from->live_max_bytes > from->live_bytes ? from->live_max_bytes
-                                                                          : from->live_bytes);
-    }
-    chart->points = points;
-    chart->point_count = process->point_count;
-    chart->start_seconds = 0;
-    chart->end_seconds = points[process->point_count - 1].seconds;
-    chart->mark_seconds = (double)process->row.peak_ns / 1e9 - start;
-    chart->mark_label = "peak";
+    (void)live_chart_add(document, process, "live");
 }
 
 /* ---- lists of sites ------------------------------------------------------ */

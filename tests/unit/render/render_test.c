@@ -195,6 +195,16 @@ static void template_arguments_go_before_anything_else(void **state)
         {"bool operator<(very_long_type const&, very_long_type const&)", 30, "bool operator<(..)"},
         {"f()", 1, "f()"},
         {"a<b", 1, "a<.."},
+        {"company::product::component::registry<int, long>::insert(int const&)", 40,
+         "..::component::registry<..>::insert(..)"},
+        {"company::product::component::registry<int, long>::insert(int const&)", 16,
+         "..::insert(..)"},
+        {"company::product::component::registry<int, long>::insert(int const&)", 10, "..::insert"},
+        {"(anonymous namespace)::worker::run(int const&)", 20, "..::worker::run(..)"},
+        {"a::f(int)::{lambda(int)#1}::operator()(int) const", 40,
+         "..::{lambda(..)#1}::operator()(..) const"},
+        {"void cut_when_recorded<int>(std::pair<int, std::vector<int>, std::", 30,
+         "void cut_when_recorded<..>(..)"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char name[128];
