@@ -8,10 +8,12 @@
 #define PLANE_BYTES ((size_t)LIVE_MAP_SLOTS * sizeof(uint64_t))
 #define PAGE_BYTES 4096u
 #define PAGE_SLOTS (PAGE_BYTES / sizeof(uint64_t))
+#define GROUP_SLOTS 8u /* that are looked at together: a cache line */
 #define REGION_RECORDS 65536u /* 4 TiB of heap if they were all used */
 
 _Atomic(struct live_region *) live_map_region[LIVE_MAP_REGIONS];
 _Atomic(_Atomic uint64_t *) live_map_first[LIVE_MAP_REGIONS];
+_Atomic(_Atomic uint8_t *) live_map_marks[LIVE_MAP_REGIONS];
 
 /* In order of first use; region_number says which region each one is. */
 static struct live_region region_pool[REGION_RECORDS];
@@ -62,41 +64,104 @@ static void *plane_map(void)
     return area + before;
 }
 
-/* Whether nearly all of a huge page's worth of a plane is in memory: of its end, or of its
- * beginning. */
-static bool plane_is_dense(uintptr_t number, unsigned plane, bool at_end)
+/* ---- huge pages ------------------------------------------------------------ */
+
+/* A piece is what one huge page of a plane covers: PIECE_BYTES of heap. */
+#define PIECE_SLOTS (RAW_HUGE_PAGE_BYTES / sizeof(uint64_t))
+#define PIECE_SHIFT 24
+#define PIECES_PER_REGION (LIVE_MAP_SLOTS / PIECE_SLOTS)
+#define PIECE_PROBES 16u
+#define PIECE_PROBES_EMPTY 2u
+_Static_assert(PIECE_SLOTS << LIVE_MAP_WINDOW_SHIFT == 1u << PIECE_SHIFT, "16 MiB of heap");
+
+static _Atomic bool is_confined;
+
+void live_map_confine(void)
 {
-    unsigned char residency[RAW_HUGE_PAGE_BYTES / PAGE_BYTES];
+    atomic_store_explicit(&is_confined, true, memory_order_relaxed);
+}
+
+static bool page_is_used(const _Atomic uint64_t *page)
+{
+    for (size_t i = 0; i < PAGE_SLOTS; i++) {
+        if (atomic_load_explicit(&page[i], memory_order_relaxed) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether there are, or were, blocks nearly everywhere in a piece. Looks at a page in each
+ * sixteenth of it; one that was never touched reads as zeroes. */
+static bool piece_is_dense(const _Atomic uint64_t *slots)
+{
+    unsigned empty = 0;
+    for (size_t probe = 0; probe < PIECE_PROBES && empty <= PIECE_PROBES_EMPTY; probe++) {
+        empty += !page_is_used(&slots[probe * (PIECE_SLOTS / PIECE_PROBES)]);
+    }
+    return empty <= PIECE_PROBES_EMPTY;
+}
+
+static _Atomic uint64_t *region_plane(uintptr_t number, unsigned plane)
+{
     struct live_region *region =
         number >= LIVE_MAP_REGIONS
             ? NULL
             : atomic_load_explicit(&live_map_region[number], memory_order_acquire);
-    _Atomic uint64_t *slots =
-        region == NULL ? NULL
-                       : atomic_load_explicit(&region->plane[plane], memory_order_acquire);
-    size_t offset = at_end ? PLANE_BYTES - RAW_HUGE_PAGE_BYTES : 0;
-    if (slots == NULL
-        || raw_syscall3(SYS_mincore, (long)slots + (long)offset, (long)RAW_HUGE_PAGE_BYTES,
-                        (long)residency)
-               != 0) {
-        return false;
-    }
-    size_t resident = 0;
-    for (size_t page = 0; page < sizeof residency; page++) {
-        resident += residency[page] & 1;
-    }
-    return resident >= sizeof residency / 8 * 7;
+    return region == NULL ? NULL
+                          : atomic_load_explicit(&region->plane[plane], memory_order_acquire);
 }
 
 /* A heap that fills the space next to this region goes on here, most likely: then huge pages
- * save nearly all page faults, and cost no memory that small ones would not. */
+ * save nearly all page faults and most misses of the TLB, and cost hardly any memory that
+ * small ones would not. */
 static void plane_expect_growth(void *slots, uintptr_t address, unsigned plane)
 {
     uintptr_t number = address >> LIVE_MAP_REGION_SHIFT;
-    if (plane_is_dense(number - 1, plane, true) || plane_is_dense(number + 1, plane, false)) {
+    const _Atomic uint64_t *below = region_plane(number - 1, plane);
+    const _Atomic uint64_t *above = region_plane(number + 1, plane);
+    if (!atomic_load_explicit(&is_confined, memory_order_relaxed)
+        && ((below != NULL && piece_is_dense(&below[LIVE_MAP_SLOTS - PIECE_SLOTS]))
+            || (above != NULL && piece_is_dense(above)))) {
         raw_syscall3(SYS_madvise, (long)slots, (long)PLANE_BYTES, MADV_HUGEPAGE);
     }
 }
+
+/* Advises the pieces beside this one, unless that was done before. */
+static void neighbours_advise(struct live_region *region, unsigned plane, unsigned piece,
+                              _Atomic uint64_t *slots)
+{
+    for (unsigned next = piece == 0 ? 1 : piece - 1; next <= piece + 1; next += 2) {
+        uint32_t bit = 1u << (plane * PIECES_PER_REGION + next);
+        if (next < PIECES_PER_REGION
+            && (atomic_fetch_or_explicit(&region->advised, bit, memory_order_relaxed) & bit) == 0) {
+            raw_syscall3(SYS_madvise, (long)&slots[next * PIECE_SLOTS], (long)RAW_HUGE_PAGE_BYTES,
+                         MADV_HUGEPAGE);
+        }
+    }
+}
+
+void live_map_expect_growth(uintptr_t address)
+{
+    struct live_region *region = live_map_region_of(address);
+    unsigned piece = (unsigned)(address >> PIECE_SHIFT) % PIECES_PER_REGION;
+    if (region == NULL || atomic_load_explicit(&is_confined, memory_order_relaxed)) {
+        return;
+    }
+    for (unsigned plane = 0; plane < LIVE_MAP_PLANES; plane++) {
+        _Atomic uint64_t *slots = atomic_load_explicit(&region->plane[plane], memory_order_acquire);
+        uint32_t bit = 1u << (plane * PIECES_PER_REGION + piece);
+        if (slots == NULL
+            || (atomic_load_explicit(&region->looked_at, memory_order_relaxed) & bit) != 0
+            || !piece_is_dense(&slots[piece * PIECE_SLOTS])) {
+            continue;
+        }
+        atomic_fetch_or_explicit(&region->looked_at, bit, memory_order_relaxed);
+        neighbours_advise(region, plane, piece, slots);
+    }
+}
+
+/* ---- planes ---------------------------------------------------------------- */
 
 _Atomic uint64_t *live_map_plane_new(uintptr_t address, unsigned plane)
 {
@@ -185,6 +250,89 @@ _Atomic uint64_t *live_map_extension(uintptr_t address)
     _Atomic uint64_t *slots = live_map_plane_new(next, 0);
     return slots == NULL ? NULL : &slots[live_map_slot_index(next)];
 }
+
+/* ---- marks ----------------------------------------------------------------- */
+
+static bool has_marks;
+
+void live_map_begin_marks(void)
+{
+    has_marks = true;
+}
+
+static _Atomic uint8_t *marks_get(uintptr_t address)
+{
+    _Atomic(_Atomic uint8_t *) *entry = &live_map_marks[address >> LIVE_MAP_REGION_SHIFT];
+    _Atomic uint8_t *marks = atomic_load_explicit(entry, memory_order_acquire);
+    if (marks != NULL) {
+        return marks;
+    }
+    _Atomic uint8_t *fresh = raw_map_lazy(LIVE_MAP_MARKS);
+    if (fresh != NULL
+        && !atomic_compare_exchange_strong_explicit(entry, &marks, fresh, memory_order_acq_rel,
+                                                    memory_order_acquire)) {
+        raw_unmap(fresh, LIVE_MAP_MARKS);
+        return marks;
+    }
+    return fresh;
+}
+
+/* Atomic: two threads may have blocks of one page. */
+static void mark_add(_Atomic uint8_t *mark, int change)
+{
+    uint8_t seen = atomic_load_explicit(mark, memory_order_relaxed);
+    while (seen != LIVE_MAP_MARK_FULL && (seen != 0 || change > 0)
+           && !atomic_compare_exchange_weak_explicit(mark, &seen, (uint8_t)(seen + change),
+                                                     memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+static bool mark_change(uintptr_t address, int change)
+{
+    _Atomic uint8_t *marks = marks_get(address);
+    if (marks != NULL) {
+        mark_add(&marks[(address >> LIVE_MAP_PAGE_SHIFT) & (LIVE_MAP_MARKS - 1)], change);
+    }
+    return marks != NULL;
+}
+
+/* ---- blocks ---------------------------------------------------------------- */
+
+bool live_map_insert(uintptr_t address, const struct live_block *block, bool is_shared)
+{
+    uint64_t size = block->size_bytes;
+    if (address >> LIVE_MAP_ADDRESS_BITS != 0 || (has_marks && !mark_change(address, 1))) {
+        return false;
+    }
+    if (size >= LIVE_RECORD_SIZE_EXTENDED) {
+        _Atomic uint64_t *extension = live_map_extension(address);
+        if (extension == NULL) {
+            return false;
+        }
+        atomic_store_explicit(extension, size, memory_order_relaxed);
+        size = LIVE_RECORD_SIZE_EXTENDED;
+    }
+    return live_map_put(
+        address, live_record_make(address, size, block->stack, block->birth_tick, block->family),
+        is_shared);
+}
+
+bool live_map_remove(uintptr_t address, struct live_block *block)
+{
+    uint64_t record;
+    _Atomic uint64_t *slot = live_map_find(address, false, &record);
+    if (slot == NULL) {
+        return false;
+    }
+    live_record_unpack(address, record, block);
+    atomic_store_explicit(slot, live_record_freed(record), memory_order_relaxed);
+    if (has_marks) {
+        mark_change(address, -1);
+    }
+    return true;
+}
+
+/* ---- visiting -------------------------------------------------------------- */
 
 #define PLANE_PAGES (PLANE_BYTES / PAGE_BYTES)
 
@@ -340,9 +488,6 @@ static void window_visit(struct visit *visit, uintptr_t window_address,
         record_visit(visit, window_address, records[i]);
     }
 }
-
-/* Slots that are looked at together: a cache line. */
-#define GROUP_SLOTS 8u
 
 /* Whether any of a line's slots is live: most lines of a heap that was large once are not. */
 static bool group_has_live(const _Atomic uint64_t *slots)

@@ -67,6 +67,9 @@ struct live_block {
 
 struct live_region {
     _Atomic(_Atomic uint64_t *) plane[LIVE_MAP_PLANES];
+    /* Pieces of 16 MiB, four bits a plane: found dense; advised to be in huge pages. Atomic. */
+    _Atomic uint32_t looked_at;
+    _Atomic uint32_t advised;
 };
 
 /* Indexed by address >> LIVE_MAP_REGION_SHIFT. Regions are only ever added. */
@@ -74,6 +77,32 @@ extern _Atomic(struct live_region *) live_map_region[LIVE_MAP_REGIONS];
 
 /* The slots of each region's plane 0, as there: one load less for most events. */
 extern _Atomic(_Atomic uint64_t *) live_map_first[LIVE_MAP_REGIONS];
+
+/*
+ * Marks, in a run that samples: for each page the number of its blocks that are on the map, at
+ * most LIVE_MAP_MARK_FULL, which stays. A release of a block that is not sampled reads one byte
+ * for 4 KiB of heap, where the slots would be 512. Indexed as the regions; NULL: no block.
+ */
+#define LIVE_MAP_PAGE_SHIFT 12
+#define LIVE_MAP_MARKS (1u << (LIVE_MAP_REGION_SHIFT - LIVE_MAP_PAGE_SHIFT))
+#define LIVE_MAP_MARK_FULL 255u
+extern _Atomic(_Atomic uint8_t *) live_map_marks[LIVE_MAP_REGIONS];
+
+/* Keeps marks from now on; before the first block. */
+void live_map_begin_marks(void);
+
+/* Returns whether the block may be on the map; exact where no other block is on its page. */
+static inline bool live_map_is_marked(uintptr_t address)
+{
+    uintptr_t region = (address >> LIVE_MAP_REGION_SHIFT) & (LIVE_MAP_REGIONS - 1);
+    const _Atomic uint8_t *marks =
+        atomic_load_explicit(&live_map_marks[region], memory_order_acquire);
+    return marks != NULL
+           && atomic_load_explicit(
+                  &marks[(address >> LIVE_MAP_PAGE_SHIFT) & (LIVE_MAP_MARKS - 1)],
+                  memory_order_relaxed)
+                  != 0;
+}
 
 /* Makes the slots of the plane that covers this address; NULL when memory is refused. */
 _Atomic uint64_t *live_map_plane_new(uintptr_t address, unsigned plane);
@@ -177,21 +206,7 @@ static inline bool live_map_put(uintptr_t address, uint64_t record, bool is_shar
 }
 
 /* Puts a block whose size may be any: see live_map_put(). */
-static inline bool live_map_insert(uintptr_t address, const struct live_block *block, bool is_shared)
-{
-    uint64_t size = block->size_bytes;
-    if (__builtin_expect(size >= LIVE_RECORD_SIZE_EXTENDED, 0)) {
-        _Atomic uint64_t *extension = live_map_extension(address);
-        if (extension == NULL) {
-            return false;
-        }
-        atomic_store_explicit(extension, size, memory_order_relaxed);
-        size = LIVE_RECORD_SIZE_EXTENDED;
-    }
-    return live_map_put(
-        address, live_record_make(address, size, block->stack, block->birth_tick, block->family),
-        is_shared);
-}
+bool live_map_insert(uintptr_t address, const struct live_block *block, bool is_shared);
 
 /* live_map_find() in the planes above the first. */
 _Atomic uint64_t *live_map_find_beyond(uintptr_t address, uint64_t key);
@@ -234,17 +249,17 @@ static inline void live_record_unpack(uintptr_t address, uint64_t record, struct
 
 /* Removes the block at `address`, leaving a tombstone. Returns false when it is not live.
  * Call before the real release: afterwards another thread may own the address. */
-static inline bool live_map_remove(uintptr_t address, struct live_block *block)
-{
-    uint64_t record;
-    _Atomic uint64_t *slot = live_map_find(address, false, &record);
-    if (__builtin_expect(slot == NULL, 0)) {
-        return false;
-    }
-    live_record_unpack(address, record, block);
-    atomic_store_explicit(slot, live_record_freed(record), memory_order_relaxed);
-    return true;
-}
+bool live_map_remove(uintptr_t address, struct live_block *block);
+
+/*
+ * A block was put at this address lately, 0: no. Where the heap around it leaves no gaps, what
+ * comes next to it will be in huge pages. At most four system calls for each 16 MiB of heap,
+ * none after live_map_confine(); called once in a tick.
+ */
+void live_map_expect_growth(uintptr_t address);
+
+/* The program is about to install a seccomp filter: no system call but mmap from now on. */
+void live_map_confine(void);
 
 /*
  * Calls visit for every live block; with other threads running a snapshot that may tear

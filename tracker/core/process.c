@@ -394,6 +394,9 @@ bool process_start(void)
         return false;
     }
     process_cold.process = process;
+    if (process_cold.arena.header->config.sample_bytes != 0) {
+        live_map_begin_marks();
+    }
     cpu_timer_open(process_cold.arena.header);
     process_publish(process, offset);
     process_cold.is_started = true;

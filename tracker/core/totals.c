@@ -1,24 +1,33 @@
 #include "core/totals.h"
 
+#include "core/live_map.h"
+
+/* Without other threads. */
+static inline void peak_set(struct arena_process *process, int64_t bytes, int64_t blocks,
+                            uint32_t tick)
+{
+    uint32_t number = atomic_load_explicit(&process->peak_number, memory_order_relaxed);
+    atomic_store_explicit(&process->peak_bytes, bytes, memory_order_relaxed);
+    atomic_store_explicit(&process->peak_number, number + 1, memory_order_relaxed);
+    atomic_store_explicit(&process->peak_blocks, blocks, memory_order_relaxed);
+    atomic_store_explicit(&process->peak_tick, tick, memory_order_relaxed);
+}
+
 static void peak_reached(struct arena_process *process, int64_t bytes, int64_t blocks,
                          uint32_t tick)
 {
-    if (atomic_load_explicit(&process_hot.is_shared, memory_order_relaxed) != 0) {
-        int64_t peak = atomic_load_explicit(&process->peak_bytes, memory_order_relaxed);
-        do {
-            if (bytes <= peak) {
-                return; /* another thread reported a higher one */
-            }
-        } while (!atomic_compare_exchange_weak_explicit(
-            &process->peak_bytes, &peak, bytes, memory_order_relaxed, memory_order_relaxed));
-        atomic_fetch_add_explicit(&process->peak_number, 1, memory_order_relaxed);
-    } else {
-        atomic_store_explicit(&process->peak_bytes, bytes, memory_order_relaxed);
-        atomic_store_explicit(
-            &process->peak_number,
-            atomic_load_explicit(&process->peak_number, memory_order_relaxed) + 1,
-            memory_order_relaxed);
+    if (!totals_are_shared()) {
+        peak_set(process, bytes, blocks, tick);
+        return;
     }
+    int64_t peak = atomic_load_explicit(&process->peak_bytes, memory_order_relaxed);
+    do {
+        if (bytes <= peak) {
+            return; /* another thread reported a higher one */
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&process->peak_bytes, &peak, bytes,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    atomic_fetch_add_explicit(&process->peak_number, 1, memory_order_relaxed);
     atomic_store_explicit(&process->peak_blocks, blocks, memory_order_relaxed);
     atomic_store_explicit(&process->peak_tick, tick, memory_order_relaxed);
 }
@@ -61,14 +70,44 @@ void totals_note(struct arena_process *process, int64_t bytes, int64_t blocks)
     process->window_low = window->min_bytes;
     process->window_high = window->max_bytes;
     if (is_new) {
+        if (thread_self != NULL) {
+            live_map_expect_growth(thread_self->last_allocated);
+        }
         process_answer_allocator();
+    }
+}
+
+/* The same within a tick that has begun, without other threads: a growing program leaves a
+ * maximum with each block that it releases. */
+static void note_quickly(struct arena_process *process, int64_t bytes, int64_t blocks)
+{
+    struct arena_window *window = &process->windows[process->window_tick % ARENA_WINDOWS];
+    if (bytes < process->window_low) {
+        process->window_low = bytes;
+        window->min_bytes = bytes;
+    }
+    if (bytes <= process->window_high) {
+        return;
+    }
+    process->window_high = bytes;
+    window->max_bytes = bytes;
+    if (bytes > atomic_load_explicit(&process_hot.mark_peak_bytes, memory_order_relaxed)) {
+        atomic_store_explicit(&process_hot.mark_peak_bytes, bytes, memory_order_relaxed);
+    }
+    if (bytes > atomic_load_explicit(&process->peak_bytes, memory_order_relaxed)) {
+        peak_set(process, bytes, blocks, process->window_tick);
     }
 }
 
 void totals_note_present(struct arena_process *process)
 {
-    totals_note(process, atomic_load_explicit(&process->shared_live_bytes, memory_order_relaxed),
-                atomic_load_explicit(&process->shared_live_blocks, memory_order_relaxed));
+    int64_t bytes = atomic_load_explicit(&process->shared_live_bytes, memory_order_relaxed);
+    int64_t blocks = atomic_load_explicit(&process->shared_live_blocks, memory_order_relaxed);
+    if (process->window_tick == totals_tick()) {
+        note_quickly(process, bytes, blocks);
+    } else {
+        totals_note(process, bytes, blocks);
+    }
 }
 
 /* Of a process with one thread, or of a thread with nothing to publish. */

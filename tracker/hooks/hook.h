@@ -18,6 +18,29 @@
  * new -> malloc: three small frames of libstdc++ and three of ours). */
 #define HOOK_OUTER_DISTANCE_MAX 2048u
 
+/* 0: the usual state; THREAD_SAMPLED: the usual one of a run that samples; or any other. */
+static inline uint32_t hook_state(const struct thread *thread)
+{
+    return thread == NULL ? UINT32_MAX : thread->gate ^ process_hot.is_tracking;
+}
+
+/* In a sampled run, most allocations only count down. Returns whether this is one. */
+static inline bool hook_passes_sampling(struct thread *thread, size_t size_bytes)
+{
+    if (size_bytes >= (uint64_t)thread->sample_countdown) {
+        return false;
+    }
+    thread->last_allocated = 0; /* an allocation all the same: no temporary before it */
+    thread->sample_countdown -= (int64_t)size_bytes;
+    return true;
+}
+
+/* Whether a block is none of the sampled ones of a run that samples. */
+static inline bool hook_is_unsampled(const void *block)
+{
+    return !live_map_is_marked((uintptr_t)block) && !boot_owns(block);
+}
+
 /* Where an allocation counts as made, and as what: here, or in the hook around this one. */
 static inline uint32_t hook_settle_origin(struct thread *thread, struct capture_origin *origin,
                                           uint32_t family)

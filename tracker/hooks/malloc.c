@@ -41,26 +41,14 @@
         }                                                                                    \
     } while (0)
 
-/* In a sampled run, most allocations only count down. Returns whether this is one. */
-static inline bool sampling_passes(size_t size)
-{
-    struct thread *thread = thread_self;
-    if (thread == NULL || thread->gate != (THREAD_REGULAR | THREAD_SAMPLED)
-        || process_hot.is_tracking == 0 || size >= (uint64_t)thread->sample_countdown) {
-        return false;
-    }
-    thread->last_allocated = 0; /* an allocation all the same: no temporary before it */
-    thread->sample_countdown -= (int64_t)size;
-    return true;
-}
-
-/* The functions below are entered by a jump where the compiler makes sibling calls, so that
- * their frame is the exported function's. */
+/*
+ * The exported functions look at the thread's state and go on by a jump (the compiler makes
+ * sibling calls), so that the frame of what they jump to is theirs: in a run that samples to
+ * the real function, mostly; else to the _regular one; where anything is out of the ordinary
+ * to the _unusual one.
+ */
 static __attribute__((noinline)) void *malloc_unusual(size_t size)
 {
-    if (sampling_passes(size)) {
-        return real.malloc(size);
-    }
     if (!LIKELY(real_ready())) {
         return boot_allocate(size, 0);
     }
@@ -70,11 +58,8 @@ static __attribute__((noinline)) void *malloc_unusual(size_t size)
     return block;
 }
 
-HOOK_EXPORT void *malloc(size_t size)
+static __attribute__((noinline)) void *malloc_regular(size_t size)
 {
-    if (__builtin_expect(!thread_is_regular(thread_self) || real.malloc == NULL, 0)) {
-        return malloc_unusual(size);
-    }
     CPU_MARK_ENTER();
     struct capture_origin origin;
     void *block = real.malloc(size);
@@ -83,12 +68,24 @@ HOOK_EXPORT void *malloc(size_t size)
     return block;
 }
 
+HOOK_EXPORT void *malloc(size_t size)
+{
+    struct thread *thread = thread_self;
+    uint32_t state = hook_state(thread);
+    if (!LIKELY(real.malloc != NULL)) {
+        return malloc_unusual(size);
+    }
+    if (LIKELY(state == 0)) {
+        return malloc_regular(size);
+    }
+    if (state == THREAD_SAMPLED && hook_passes_sampling(thread, size)) {
+        return real.malloc(size);
+    }
+    return malloc_unusual(size);
+}
+
 static __attribute__((noinline)) void *calloc_unusual(size_t count, size_t size)
 {
-    size_t bytes;
-    if (!__builtin_mul_overflow(count, size, &bytes) && sampling_passes(bytes)) {
-        return real.calloc(count, size);
-    }
     if (!LIKELY(real_ready())) {
         return boot_allocate(count * size, 0); /* the boot arena is zero and used once */
     }
@@ -98,11 +95,8 @@ static __attribute__((noinline)) void *calloc_unusual(size_t count, size_t size)
     return block;
 }
 
-HOOK_EXPORT void *calloc(size_t count, size_t size)
+static __attribute__((noinline)) void *calloc_regular(size_t count, size_t size)
 {
-    if (__builtin_expect(!thread_is_regular(thread_self) || real.calloc == NULL, 0)) {
-        return calloc_unusual(count, size);
-    }
     CPU_MARK_ENTER();
     struct capture_origin origin;
     void *block = real.calloc(count, size);
@@ -111,45 +105,60 @@ HOOK_EXPORT void *calloc(size_t count, size_t size)
     return block;
 }
 
-/* Sampling, and this is none of the sampled blocks. */
-static inline bool sampling_ignores(const void *block)
+HOOK_EXPORT void *calloc(size_t count, size_t size)
 {
-    uint64_t record;
-    return process_hot.sample_bytes != 0 && !boot_owns(block)
-           && LIKELY(live_map_find((uintptr_t)block, false, &record) == NULL);
+    size_t bytes;
+    struct thread *thread = thread_self;
+    uint32_t state = hook_state(thread);
+    if (!LIKELY(real.calloc != NULL)) {
+        return calloc_unusual(count, size);
+    }
+    if (LIKELY(state == 0)) {
+        return calloc_regular(count, size);
+    }
+    if (state == THREAD_SAMPLED && !__builtin_mul_overflow(count, size, &bytes)
+        && hook_passes_sampling(thread, bytes)) {
+        return real.calloc(count, size);
+    }
+    return calloc_unusual(count, size);
 }
 
 static __attribute__((noinline)) void free_unusual(void *block)
 {
-    if (sampling_ignores(block)) {
-        real.free(block);
-        return;
-    }
     if (block == NULL || boot_owns(block) || !LIKELY(real_ready())) {
         return;
     }
     HOOK_RELEASE(block);
 }
 
-HOOK_EXPORT void free(void *block)
+static __attribute__((noinline)) void free_regular(void *block)
 {
     uint32_t stack;
     struct thread *thread = thread_self;
-    if (__builtin_expect(!thread_is_regular(thread), 0)) {
-        free_unusual(block);
+    CPU_MARK_ENTER();
+    if (LIKELY(track_release_regular(thread, block, &stack))) {
+        real.free(block);
+        CPU_MARK_LEAVE(thread, stack);
         return;
     }
+    cpu_mark.frame = 0;
+    free_unusual(block);
+}
+
+HOOK_EXPORT void free(void *block)
+{
+    uint32_t state = hook_state(thread_self);
     if (block == NULL) {
         return;
     }
-    CPU_MARK_ENTER();
-    if (__builtin_expect(!track_release_regular(thread, block, &stack), 0)) {
-        cpu_mark.frame = 0;
+    if (LIKELY(state == 0)) {
+        free_regular(block);
+    } else if (state == THREAD_SAMPLED && LIKELY(real.free != NULL)
+               && LIKELY(hook_is_unsampled(block))) {
+        real.free(block);
+    } else {
         free_unusual(block);
-        return;
     }
-    real.free(block);
-    CPU_MARK_LEAVE(thread, stack);
 }
 
 HOOK_EXPORT void cfree(void *block);
@@ -204,7 +213,7 @@ static void *reallocate(struct thread *thread, void *block, size_t size,
     return moved;
 }
 
-HOOK_EXPORT void *realloc(void *block, size_t size)
+static __attribute__((noinline)) void *realloc_recorded(void *block, size_t size)
 {
     if (!LIKELY(real_ready())) {
         return boot_owns(block) ? boot_move(block, size) : boot_allocate(size, 0);
@@ -229,6 +238,16 @@ HOOK_EXPORT void *realloc(void *block, size_t size)
     cpu_mark_leave(thread, 0, &origin);
     thread_leave(thread);
     return moved;
+}
+
+HOOK_EXPORT void *realloc(void *block, size_t size)
+{
+    struct thread *thread = thread_self;
+    if (hook_state(thread) == THREAD_SAMPLED && real.realloc != NULL && hook_is_unsampled(block)
+        && hook_passes_sampling(thread, size)) {
+        return real.realloc(block, size);
+    }
+    return realloc_recorded(block, size);
 }
 
 HOOK_EXPORT void *reallocarray(void *block, size_t count, size_t size)

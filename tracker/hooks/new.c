@@ -47,6 +47,23 @@ static bool new_open(struct thread *thread, const struct capture_origin *origin,
     return true;
 }
 
+/* In a sampled run: the hook that the operator calls will only count down, so there is nothing
+ * to tell it. */
+static inline bool new_passes_sampling(size_t size)
+{
+    struct thread *thread = thread_self;
+    return hook_state(thread) == THREAD_SAMPLED && size < (uint64_t)thread->sample_countdown;
+}
+
+/* It called none, or not through us: then nothing was counted down. */
+static inline void new_settle_sampling(struct thread *thread, int64_t countdown, size_t size)
+{
+    if (thread == thread_self && thread->sample_countdown == countdown) {
+        thread->sample_countdown -= (int64_t)size;
+        thread->last_allocated = 0;
+    }
+}
+
 /* Without libstdc++ (a program that calls a mangled name from elsewhere): what the
  * standard's operator does, less the new-handler. */
 static void *new_fallback(size_t size, size_t alignment)
@@ -77,6 +94,13 @@ static void *new_fallback(size_t size, size_t alignment)
                 abort();                                                \
             }                                                           \
             return plain;                                               \
+        }                                                               \
+        if (new_passes_sampling(size)) {                                \
+            struct thread *self = thread_self;                          \
+            int64_t countdown = self->sample_countdown;                 \
+            void *passed = next arguments;                              \
+            new_settle_sampling(self, countdown, size);                 \
+            return passed;                                              \
         }                                                               \
         CPU_MARK_ENTER();                                               \
         struct thread *thread = thread_enter();                         \
@@ -119,6 +143,11 @@ NEW_FUNCTIONS(a, ARENA_FAMILY_NEW_ARRAY)
         }                                                                     \
         if (next == NULL) {                                                   \
             *(void **)&next = real_find(#name);                               \
+        }                                                                     \
+        if (next != NULL && hook_state(thread_self) == THREAD_SAMPLED         \
+            && hook_is_unsampled(block)) {                                    \
+            next arguments;                                                   \
+            return;                                                           \
         }                                                                     \
         CPU_MARK_ENTER();                                                     \
         struct thread *thread = thread_enter();                               \

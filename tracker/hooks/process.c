@@ -278,7 +278,13 @@ HOOK_EXPORT int pthread_cancel(pthread_t thread)
 
 /* ---- seccomp -------------------------------------------------------------- */
 
-#define CONFINED "the program confined itself with seccomp"
+/* What a filter may end the program for is not done from now on. */
+static void confinement_begins(void)
+{
+    cpu_timer_end();
+    census_forbid("the program confined itself with seccomp");
+    live_map_confine();
+}
 
 HOOK_EXPORT int prctl(int option, ...)
 {
@@ -287,8 +293,7 @@ HOOK_EXPORT int prctl(int option, ...)
         *(void **)&next = real_find("prctl");
     }
     if (option == PR_SET_SECCOMP) {
-        cpu_timer_end();
-        census_forbid(CONFINED);
+        confinement_begins();
     }
     va_list list;
     va_start(list, option);
@@ -309,8 +314,7 @@ static void __attribute__((used)) syscall_prepare(long number, long operation)
     }
     if (number == SYS_seccomp && operation != SECCOMP_GET_ACTION_AVAIL
         && operation != SECCOMP_GET_NOTIF_SIZES) {
-        cpu_timer_end();
-        census_forbid(CONFINED);
+        confinement_begins();
     }
 }
 

@@ -195,6 +195,76 @@ static void live_map_loses_nothing_when_two_threads_share_windows(void **state)
     }
 }
 
+/* Fills [start, start + bytes) with blocks of `step` bytes. */
+static void fill(uintptr_t start, size_t bytes, size_t step)
+{
+    struct live_block block = make_block(16, 5);
+    for (size_t at = 0; at < bytes; at += step) {
+        assert_true(live_map_insert(start + at, &block, false));
+    }
+}
+
+static uint32_t advised(uintptr_t address)
+{
+    return live_map_region_of(address)->advised;
+}
+
+static void live_map_asks_for_huge_pages_beside_a_dense_heap_alone(void **state)
+{
+    (void)state;
+    uintptr_t piece = 16u << 20;
+    uintptr_t dense = TEST_BASE + (UINT64_C(16) << 30) + piece;
+    uintptr_t sparse = TEST_BASE + (UINT64_C(17) << 30) + piece;
+    fill(dense, piece, 64);
+    live_map_expect_growth(dense + piece - 64);
+    assert_int_equal(advised(dense), 1u << 0 | 1u << 2);
+    fill(sparse, piece, 1u << 20 | 4096u);
+    live_map_expect_growth(sparse);
+    assert_int_equal(advised(sparse), 0);
+    live_map_expect_growth(0);
+    live_map_expect_growth(UINTPTR_MAX);
+    /* Two blocks in each window: the second plane is as dense. */
+    fill(sparse, piece, 32);
+    live_map_expect_growth(sparse);
+    assert_int_equal(advised(sparse), 1u << 0 | 1u << 2 | 1u << 4 | 1u << 6);
+    live_map_confine();
+    fill(dense + piece, piece, 64);
+    live_map_expect_growth(dense + piece);
+    assert_int_equal(advised(dense), 1u << 0 | 1u << 2);
+}
+
+static void live_map_marks_pages_with_blocks(void **state)
+{
+    (void)state;
+    uintptr_t page = TEST_BASE + (UINT64_C(18) << 30);
+    struct live_block block = make_block(8, 9);
+    struct live_block found;
+    live_map_begin_marks();
+    assert_false(live_map_is_marked(page));
+    assert_true(live_map_insert(page, &block, false));
+    assert_true(live_map_insert(page + 4088, &block, true));
+    assert_true(live_map_is_marked(page + 2000));
+    assert_false(live_map_is_marked(page + 4096));
+    assert_false(live_map_is_marked(page - 1));
+    assert_true(live_map_remove(page, &found));
+    assert_true(live_map_is_marked(page));
+    assert_true(live_map_remove(page + 4088, &found));
+    assert_false(live_map_is_marked(page));
+    assert_false(live_map_remove(page, &found)); /* of what is not there nothing is taken away */
+    assert_true(live_map_insert(page, &block, false));
+    assert_true(live_map_is_marked(page));
+    /* More than the mark can count: it stays, rather than to lose a block. */
+    for (uintptr_t at = 8; at < 4096; at += 8) {
+        assert_true(live_map_insert(page + at, &block, false));
+    }
+    for (uintptr_t at = 8; at < 4096; at += 8) {
+        assert_true(live_map_remove(page + at, &found));
+    }
+    assert_true(live_map_is_marked(page));
+    assert_false(live_map_is_marked(UINTPTR_MAX));
+    assert_false(live_map_insert(UINTPTR_MAX - 7, &block, false));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +273,8 @@ int main(void)
         cmocka_unit_test(live_map_tells_released_from_unknown),
         cmocka_unit_test(live_map_agrees_with_a_model_over_random_heaps),
         cmocka_unit_test(live_map_loses_nothing_when_two_threads_share_windows),
+        cmocka_unit_test(live_map_asks_for_huge_pages_beside_a_dense_heap_alone),
+        cmocka_unit_test(live_map_marks_pages_with_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
