@@ -294,6 +294,20 @@ class LeaksTest(harness.MemtrackTest):
         self.assertEqual(self.leaks()["leaks"]["scan"],
                          "failed: the program confined itself with seccomp")
 
+    def test_program_locked_out_of_proc_is_scanned_with_the_recorders_help(self):
+        for how in ("chroot", "close-all", "limit-files"):
+            with self.subTest(how=how):
+                outcome = self.record([os.path.join(harness.SAMPLES, "confined"), how],
+                                      options=["-f"])
+                if outcome.status == 77:
+                    continue
+                self.assertEqual(outcome.status, 0, outcome)
+                leaks = self.leaks()["leaks"]
+                self.assertEqual(leaks["scan"], "full")
+                # before() keeps 100 blocks, after() 100 of 1000.
+                self.assertEqual(leaks["reachable"]["blocks"], 200)
+                self.assertEqual(leaks["definite"]["blocks"] + leaks["indirect"]["blocks"], 0)
+
     def test_options_choose_what_counts(self):
         program = os.path.join(harness.SAMPLES, "leaks")
         for case, options, expected in (

@@ -349,7 +349,8 @@ struct arena_window {
  * waits on state; the recorder answers with state 2 and a futex wake. */
 enum arena_request_kind {
     ARENA_REQUEST_SNAPSHOT = 1,
-    ARENA_REQUEST_PRINT = 2 /* print these sites with names and lines on memtrack's stderr */
+    ARENA_REQUEST_PRINT = 2, /* print these sites with names and lines on memtrack's stderr */
+    ARENA_REQUEST_MAPS = 3   /* /proc/PID/maps, which the process itself cannot read */
 };
 #define ARENA_REQUEST_SITES 16u
 struct arena_request_site {
@@ -364,6 +365,9 @@ struct arena_request {
     uint32_t site_count;
     char label[120];
     struct arena_request_site sites[ARENA_REQUEST_SITES];
+    int32_t pid;         /* of ARENA_REQUEST_MAPS: the process, or its census's child */
+    uint32_t text_bytes; /* the answer: so many at offset `text`; 0: there is none */
+    uint64_t text;
 };
 #define ARENA_REQUESTS 8u
 

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <ucontext.h>
 
+#include "core/process.h"
 #include "core/raw_syscall.h"
 
 #define FUTEX_WAIT_PRIVATE_OPERATION 128
@@ -278,6 +279,23 @@ static void thread_call(struct parking *parking, int32_t pid, int32_t tid)
     parking->count++;
 }
 
+/* Calls the threads that are known to have allocated: all that can be had without /proc. */
+static void threads_call_known(struct parking *parking)
+{
+    int32_t self = raw_tid();
+    uint64_t offset =
+        atomic_load_explicit(&process_cold.process->first_thread, memory_order_acquire);
+    const struct arena_thread *table;
+    while ((table = arena_at(&process_cold.arena, offset, sizeof *table)) != NULL) {
+        int32_t tid = table->tid;
+        if (atomic_load_explicit(&table->state, memory_order_relaxed) == ARENA_THREAD_IN_USE
+            && tid > 0 && tid != self && !is_known(parking, tid)) {
+            thread_call(parking, raw_pid(), tid);
+        }
+        offset = atomic_load_explicit(&table->next, memory_order_acquire);
+    }
+}
+
 /* Calls the threads that were not called yet. Returns how many. */
 static uint32_t threads_call(struct parking *parking)
 {
@@ -285,7 +303,8 @@ static uint32_t threads_call(struct parking *parking)
     long fd = raw_syscall6(SYS_openat, AT_FDCWD, (long)"/proc/self/task",
                            O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
     if (raw_failed(fd)) {
-        return 0;
+        threads_call_known(parking);
+        return parking->count - before;
     }
     _Alignas(8) char entries[2048];
     int32_t pid = raw_pid();

@@ -22,10 +22,30 @@ void residency_close(struct residency *residency)
     residency->fd = -1;
 }
 
+/* Without /proc: entries made up from mincore(); fewer where the mapping ends before. */
+static uint32_t entries_by_mincore(struct residency *residency, uint64_t page)
+{
+    unsigned char in_memory[RESIDENCY_ENTRIES];
+    uint32_t count = RESIDENCY_ENTRIES;
+    while (count > 0
+           && raw_failed(raw_syscall3(SYS_mincore, (long)(page << PAGE_SHIFT),
+                                      (long)count << PAGE_SHIFT, (long)in_memory))) {
+        count /= 2;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        residency->entries[i] = (in_memory[i] & 1) != 0 ? PAGE_IN_MEMORY_OR_SWAP : 0;
+    }
+    return count;
+}
+
 static bool page_has_content(struct residency *residency, uint64_t page)
 {
-    if (raw_failed(residency->fd)) {
-        return true;
+    if (page - residency->first_page >= residency->count && raw_failed(residency->fd)) {
+        residency->first_page = page;
+        residency->count = entries_by_mincore(residency, page);
+        if (residency->count == 0) {
+            return true;
+        }
     }
     if (page - residency->first_page >= residency->count) {
         long length = raw_syscall6(SYS_pread64, residency->fd, (long)residency->entries,

@@ -15,7 +15,7 @@
 #define RESIDENCY_ENTRIES 512u
 
 struct residency {
-    long fd; /* of /proc/self/pagemap, or negative: everything counts as present */
+    long fd; /* of /proc/self/pagemap, or negative: mincore() is asked, which misses swapped pages */
     uint64_t first_page;
     uint32_t count; /* entries that are valid */
     uint64_t entries[RESIDENCY_ENTRIES];

@@ -1,5 +1,6 @@
 #include "census/scan.h"
 
+#include "census/maps_request.h"
 #include "census/marking.h"
 #include "census/pinning.h"
 #include "census/roots.h"
@@ -295,7 +296,10 @@ const char *scan_run(const struct scan_request *request)
     /* First of all: what is mapped from here on is ours, and no root. */
     int result = memory_map_read(&scan->map);
     if (result != 0 || scan->map.count == 0) {
-        return "/proc/self/maps cannot be read here";
+        result = maps_request(request->arena, &scan->map);
+    }
+    if (result != 0 || scan->map.count == 0) {
+        return "/proc/self/maps cannot be read, neither here nor by memtrack";
     }
     const char *failure = blocks_collect(scan, request->stack_end);
     if (failure != NULL) {

@@ -1,3 +1,4 @@
+#include "recorder/maps_serve.h"
 #include "recorder/recorder_state.h"
 #include "recorder/site_print.h"
 
@@ -235,6 +236,8 @@ void recorder_serve_requests(struct recorder *recorder, uint64_t now_ns)
                                         label[0] == '\0' ? NULL : label);
             } else if (request->kind == ARENA_REQUEST_PRINT) {
                 site_print_serve(recorder, tracked, request, label);
+            } else if (request->kind == ARENA_REQUEST_MAPS) {
+                maps_serve(&recorder->file, tracked, request);
             }
             atomic_store_explicit(&request->state, 2, memory_order_release);
             syscall(SYS_futex, &request->state, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
