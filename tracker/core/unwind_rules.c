@@ -13,7 +13,10 @@ enum { OPCODE_DEREF = 0x06, OPCODE_BREG_RBP = 0x76, OPCODE_BREG_RSP = 0x77 };
 
 static _Alignas(4096) _Atomic uint64_t first_words[1u << UNWIND_RULES_LOG2_FIRST];
 
-_Atomic uintptr_t unwind_rules_table;
+_Atomic uintptr_t unwind_rules_table = (uintptr_t)first_words + UNWIND_RULES_LOG2_FIRST;
+
+/* What finding no room for a rule counts for among the fills after which the table grows. */
+#define FILLS_OF_EVICTION 16u
 
 /* Fills since the table was made. Relaxed: only decides when to grow. */
 static _Atomic uint32_t fill_count;
@@ -106,20 +109,68 @@ static uint64_t word_pack(uintptr_t pc, unwind_rule_t rule)
 {
     int64_t cfa = (int64_t)rule >> 32;
     uint64_t rbp_distance = unwind_rule_rbp_distance(rule);
-    if (cfa < -(1 << 13) || cfa >= (1 << 13) || rbp_distance > 0x7ff8 || pc >> ADDRESS_BITS != 0) {
+    if (cfa < -(1 << 13) || cfa >= (1 << 13) || rbp_distance > 0x7f8 || pc >> ADDRESS_BITS != 0) {
         return 0;
     }
-    return unwind_rules_tag(pc) << UNWIND_RULES_TAG_SHIFT | ((uint64_t)cfa & 0x3fff) << 15
+    return unwind_rules_tag(pc) << UNWIND_RULES_TAG_SHIFT | ((uint64_t)cfa & 0x3fff) << 11
            | rbp_distance | (rule & 7);
 }
 
-/* The address that a word at `index` is for. */
-static uintptr_t word_address(uint64_t word, uint64_t index, unsigned log2)
+#define WORD_BESIDE (UNWIND_RULES_BESIDE << UNWIND_RULES_TAG_SHIFT)
+
+/* The address that a word in `line` is for. */
+static uintptr_t word_address(uint64_t word, uint64_t line, unsigned log2)
 {
     uint64_t tag = word >> UNWIND_RULES_TAG_SHIFT;
-    uint64_t known = (tag >> 2) << (2 + UNWIND_RULES_LOG2_FIRST);
-    uint64_t scrambled = index ^ unwind_rules_index(known >> (2 + log2) << (2 + log2), log2);
-    return (known >> (2 + log2) << (2 + log2)) | (scrambled << 2) | (tag & 3);
+    uint64_t known = (tag >> 12) << 20;
+    line ^= (tag & UNWIND_RULES_BESIDE) != 0;
+    uint64_t regions = line ^ unwind_rules_line(known, log2);
+    /* Bits 20 and above are in both; the line has those from 11 on. */
+    return known | (regions & 0x1ff) << 11 | (tag & 0x7ff);
+}
+
+static _Atomic uint64_t *line_at(uintptr_t table, uint64_t line)
+{
+    return (_Atomic uint64_t *)(table & ~(uintptr_t)63) + line * UNWIND_RULES_LINE_WORDS;
+}
+
+/* Returns the slot of the word for `pc` in its line or in the one beside it, else the first empty
+ * one, else NULL. *found is the word, 0 where there is none. */
+static _Atomic uint64_t *slot_find(uintptr_t table, uintptr_t pc, uint64_t *found)
+{
+    for (uint64_t beside = 0; beside < 2; beside++) {
+        _Atomic uint64_t *words = line_at(table, unwind_rules_line(pc, table & 63) ^ beside);
+        uint64_t tag = unwind_rules_tag(pc) | (beside != 0 ? UNWIND_RULES_BESIDE : 0);
+        for (unsigned i = 0; i < UNWIND_RULES_LINE_WORDS; i++) {
+            _Atomic uint64_t *slot =
+                &words[(unwind_rules_place(pc) + i) % UNWIND_RULES_LINE_WORDS];
+            uint64_t word = atomic_load_explicit(slot, memory_order_relaxed);
+            if (word == 0 || word >> UNWIND_RULES_TAG_SHIFT == tag) {
+                *found = word;
+                return slot;
+            }
+        }
+    }
+    *found = 0;
+    return NULL;
+}
+
+/* Puts a word that is packed for its own line. Returns its slot; *is_evicted tells whether
+ * another rule had to go. */
+static _Atomic uint64_t *word_put(uintptr_t table, uintptr_t pc, uint64_t word, bool *is_evicted)
+{
+    uint64_t line = unwind_rules_line(pc, table & 63);
+    uint64_t found;
+    _Atomic uint64_t *slot = slot_find(table, pc, &found);
+    *is_evicted = slot == NULL;
+    if (slot == NULL) {
+        slot = line_at(table, line) + unwind_rules_place(pc);
+    }
+    if ((uint64_t)(slot - line_at(table, 0)) / UNWIND_RULES_LINE_WORDS != line) {
+        word |= WORD_BESIDE;
+    }
+    atomic_store_explicit(slot, word, memory_order_seq_cst);
+    return slot;
 }
 
 #define LOG2_LAST 18u
@@ -146,38 +197,33 @@ static void words_unmap(void *words, unsigned log2)
     raw_unmap(words, log2 == LOG2_LAST ? RAW_HUGE_PAGE_BYTES : sizeof(uint64_t) << log2);
 }
 
-/* Makes the first table, or a larger one with the old one's rules. A thread that loses
- * the race leaves the winner's. */
+/* Makes a larger table with the old one's rules. A thread that loses the race leaves the
+ * winner's. */
 static void table_grow(uintptr_t table)
 {
-    if (table == 0) {
-        atomic_compare_exchange_strong(&unwind_rules_table, &table,
-                                       (uintptr_t)first_words | UNWIND_RULES_LOG2_FIRST);
-        return;
-    }
     unsigned log2 = (unsigned)(table & 63);
     unsigned log2_new = log2_next(log2);
     if (log2 == log2_new) {
         return;
     }
     uint32_t flushes = atomic_load_explicit(&flush_count, memory_order_acquire);
-    _Atomic uint64_t *words_new = words_map(log2_new);
+    void *words_new = words_map(log2_new);
     if (words_new == NULL) {
         return;
     }
-    const _Atomic uint64_t *words = (const _Atomic uint64_t *)(table & ~(uintptr_t)63);
+    uintptr_t table_new = (uintptr_t)words_new | log2_new;
+    const _Atomic uint64_t *words = line_at(table, 0);
     for (uint64_t i = 0; i < UINT64_C(1) << log2; i++) {
         uint64_t word = atomic_load_explicit(&words[i], memory_order_relaxed);
+        bool is_evicted;
         if (word != 0) {
-            uintptr_t pc = word_address(word, i, log2);
-            atomic_store_explicit(&words_new[unwind_rules_index(pc, log2_new)], word,
-                                  memory_order_relaxed);
+            word_put(table_new, word_address(word, i / UNWIND_RULES_LINE_WORDS, log2),
+                     word & ~WORD_BESIDE, &is_evicted);
         }
     }
     /* A flush meanwhile may have emptied the old table only. */
     if (atomic_load_explicit(&flush_count, memory_order_acquire) != flushes
-        || !atomic_compare_exchange_strong(&unwind_rules_table, &table,
-                                           (uintptr_t)words_new | log2_new)) {
+        || !atomic_compare_exchange_strong(&unwind_rules_table, &table, table_new)) {
         words_unmap(words_new, log2_new);
         return;
     }
@@ -192,13 +238,15 @@ static void rule_store(uintptr_t pc, unwind_rule_t rule, uint32_t flushes)
     }
     uintptr_t table = atomic_load_explicit(&unwind_rules_table, memory_order_acquire);
     uint32_t fills = atomic_fetch_add_explicit(&fill_count, 1, memory_order_relaxed);
-    if (table == 0 || fills > (UINT32_C(1) << (table & 63)) / 4) {
+    if (fills > (UINT32_C(1) << (table & 63)) / 4) {
         table_grow(table);
         table = atomic_load_explicit(&unwind_rules_table, memory_order_acquire);
     }
-    _Atomic uint64_t *words = (_Atomic uint64_t *)(table & ~(uintptr_t)63);
-    _Atomic uint64_t *slot = &words[unwind_rules_index(pc, table & 63)];
-    atomic_store_explicit(slot, word, memory_order_seq_cst);
+    bool is_evicted;
+    _Atomic uint64_t *slot = word_put(table, pc, word, &is_evicted);
+    if (is_evicted) {
+        atomic_fetch_add_explicit(&fill_count, FILLS_OF_EVICTION, memory_order_relaxed);
+    }
     if (atomic_load_explicit(&flush_count, memory_order_seq_cst) != flushes) {
         atomic_store_explicit(slot, 0, memory_order_relaxed);
     }
@@ -239,14 +287,19 @@ __attribute__((noinline, cold)) unwind_rule_t unwind_rule_compile(uintptr_t pc)
     return rule;
 }
 
+__attribute__((noinline)) unwind_rule_t unwind_rule_search(uintptr_t pc)
+{
+    uintptr_t table = atomic_load_explicit(&unwind_rules_table, memory_order_acquire);
+    uint64_t word;
+    slot_find(table, pc, &word);
+    return word != 0 ? unwind_rule_unpack(word) : unwind_rule_compile(pc);
+}
+
 void unwind_rules_flush(void)
 {
     atomic_fetch_add_explicit(&flush_count, 1, memory_order_seq_cst);
     uintptr_t table = atomic_load_explicit(&unwind_rules_table, memory_order_seq_cst);
-    if (table == 0) {
-        return;
-    }
-    _Atomic uint64_t *words = (_Atomic uint64_t *)(table & ~(uintptr_t)63);
+    _Atomic uint64_t *words = line_at(table, 0);
     for (uint64_t i = 0; i < UINT64_C(1) << (table & 63); i++) {
         if (atomic_load_explicit(&words[i], memory_order_relaxed) != 0) {
             atomic_store_explicit(&words[i], 0, memory_order_relaxed);

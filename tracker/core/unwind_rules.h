@@ -5,15 +5,20 @@
  * constant, the return address is just below it, rbp is unchanged or saved at another
  * constant. Such rows are compiled into a word and kept in one table for the process.
  *
- *   63                     29 28          15 14          3 2  0
- *  +-------------------------+--------------+-------------+----+
- *  | tag: address bits       | CFA offset/8 | (CFA - rbp  |kind|   0: empty
- *  | 14.. and 1..0           | signed       |  slot)/8    |    |
- *  +-------------------------+--------------+-------------+----+
+ *   63              37 36 35         25 24          11 10            3 2  0
+ *  +-----------------+--+-------------+--------------+---------------+----+
+ *  | address bits    |  | address     | CFA offset/8 | (CFA - rbp    |kind|   0: empty
+ *  | 20 and above    |  | bits 10..0  | signed       |  slot)/8      |    |
+ *  +-----------------+--+-------------+--------------+---------------+----+
+ *                     1: stands in the line beside its own
  *
- * The slot's index is the address's remaining bits, scrambled by the bits in the tag,
- * so index and tag together are the whole address: a hit is exact. Direct mapped;
- * starts with 2^12 words, grows to 2^18.
+ * What a program has on its stacks are a few thousand return addresses, a few of each function,
+ * and hardly a rule is still in a cache when it is asked for again. So they are laid out by
+ * the line: the eight words of a cache line are for one region of 2 KiB of code (and whatever
+ * others fall on it), in order of first use, from a place on that the address chooses.
+ * What has no room there stands in the line beside it. A line's number is the address's bits from
+ * 11 on, scrambled by bits in the tag, so line and tag together are the whole address: a
+ * hit is exact. Starts with 2^12 words, grows to 2^18.
  *
  * Addresses are return addresses: the row looked up is that of the byte before. For the
  * instruction that a signal interrupted pass its address plus 1.
@@ -68,10 +73,15 @@ static inline unwind_rule_t unwind_rule_make(enum unwind_kind kind, int64_t cfa_
 }
 
 #define UNWIND_RULES_LOG2_FIRST 12u
-#define UNWIND_RULES_TAG_SHIFT 29
+#define UNWIND_RULES_LINE_WORDS 8u
+#define UNWIND_RULES_TAG_SHIFT 25
+#define UNWIND_RULES_BESIDE (UINT64_C(1) << 11) /* in a tag */
 
 /* Address of the table, page-aligned, with log2 of its words in the low bits. */
 extern _Atomic uintptr_t unwind_rules_table;
+
+/* Looks for the rule for `pc` wherever it may be; compiles and caches it where it is not. */
+unwind_rule_t unwind_rule_search(uintptr_t pc);
 
 /* Compiles the rule for `pc` and caches it. */
 unwind_rule_t unwind_rule_compile(uintptr_t pc);
@@ -80,33 +90,41 @@ unwind_rule_t unwind_rule_compile(uintptr_t pc);
  * meanwhile are not kept. */
 void unwind_rules_flush(void);
 
-static inline uint64_t unwind_rules_index(uintptr_t pc, unsigned log2)
+/* The line of this address in a table of 2^log2 words. */
+static inline uint64_t unwind_rules_line(uintptr_t pc, unsigned log2)
 {
-    uint64_t upper = pc >> (2 + log2);
-    return ((pc >> 2) ^ ((upper * UINT64_C(0x9e3779b97f4a7c15)) >> 40))
-           & ((UINT64_C(1) << log2) - 1);
+    return ((pc >> 11) ^ (pc >> 23) ^ (pc >> 35)) & ((UINT64_C(1) << (log2 - 3)) - 1);
+}
+
+/* Where in its line an address is looked for first. */
+static inline unsigned unwind_rules_place(uintptr_t pc)
+{
+    return (unsigned)(pc ^ (pc >> 3) ^ (pc >> 6)) % UNWIND_RULES_LINE_WORDS;
 }
 
 static inline uint64_t unwind_rules_tag(uintptr_t pc)
 {
-    return ((pc >> (2 + UNWIND_RULES_LOG2_FIRST)) << 2) | (pc & 3);
+    return ((pc >> 20) << 12) | (pc & 0x7ff);
+}
+
+static inline unwind_rule_t unwind_rule_unpack(uint64_t word)
+{
+    uint64_t cfa = (uint64_t)((int64_t)(word << 39) >> 50); /* signed bits 11..24 */
+    return (word & 0x7ffu) | cfa << 32;
 }
 
 /* Returns the rule for the frame that `pc` returns into. */
 static inline unwind_rule_t unwind_rule(uintptr_t pc)
 {
     uintptr_t table = atomic_load_explicit(&unwind_rules_table, memory_order_acquire);
-    if (__builtin_expect(table != 0, 1)) {
-        const _Atomic uint64_t *words = (const _Atomic uint64_t *)(table & ~(uintptr_t)63);
-        uint64_t word =
-            atomic_load_explicit(&words[unwind_rules_index(pc, table & 63)], memory_order_relaxed);
-        if (__builtin_expect(word >> UNWIND_RULES_TAG_SHIFT == unwind_rules_tag(pc), 1)
-            && (word & 7) != 0) {
-            uint64_t cfa = (uint64_t)((int64_t)(word << 35) >> 50); /* signed bits 15..28 */
-            return (word & 0x7fffu) | cfa << 32;
-        }
+    const _Atomic uint64_t *words = (const _Atomic uint64_t *)(table & ~(uintptr_t)63)
+                                    + unwind_rules_line(pc, table & 63) * UNWIND_RULES_LINE_WORDS;
+    uint64_t word = atomic_load_explicit(&words[unwind_rules_place(pc)], memory_order_relaxed);
+    /* An empty word has the tag of no return address. */
+    if (__builtin_expect(word >> UNWIND_RULES_TAG_SHIFT == unwind_rules_tag(pc), 1)) {
+        return unwind_rule_unpack(word);
     }
-    return unwind_rule_compile(pc);
+    return unwind_rule_search(pc);
 }
 
 #endif

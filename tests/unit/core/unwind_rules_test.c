@@ -10,7 +10,7 @@
 
 #define NOINLINE __attribute__((noinline))
 
-static void unwind_rules_index_and_tag_are_the_whole_address(void **state)
+static void unwind_rules_line_and_tag_are_the_whole_address(void **state)
 {
     (void)state;
     srandom(7);
@@ -19,7 +19,7 @@ static void unwind_rules_index_and_tag_are_the_whole_address(void **state)
         uintptr_t b = i % 2 ? a ^ (uintptr_t)1 << (random() % 47)
                             : ((uintptr_t)random() << 20 ^ (uintptr_t)random()) & 0x7fffffffffff;
         for (unsigned log2 = UNWIND_RULES_LOG2_FIRST; log2 <= 18; log2++) {
-            bool is_same = unwind_rules_index(a, log2) == unwind_rules_index(b, log2)
+            bool is_same = unwind_rules_line(a, log2) == unwind_rules_line(b, log2)
                            && unwind_rules_tag(a) == unwind_rules_tag(b);
             assert_int_equal(is_same, a == b);
         }
@@ -103,7 +103,7 @@ static void unwind_step_does_not_follow_rbp_out_of_readable_memory(void **state)
     (void)state;
     char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_int_equal(mprotect(pages + 4096, 4096, PROT_NONE), 0);
-    struct unwind_pages known = {{0}};
+    struct unwind_pages known = {0};
     unwind_rule_t rule = unwind_rule_make(UNWIND_RBP, 16, 16);
     struct unwind_state at = {.pc = 1000, .sp = (uintptr_t)pages, .bp = (uintptr_t)pages + 4096};
     assert_int_equal(unwind_step(&at, &rule, &known), UNWIND_UNREADABLE);
@@ -121,7 +121,7 @@ static void unwind_step_does_not_follow_rbp_out_of_readable_memory(void **state)
 
 NOINLINE static uint32_t frames_by_registers(uintptr_t *pc, uint32_t max)
 {
-    struct unwind_pages known = {{0}};
+    struct unwind_pages known = {0};
     struct unwind_registers registers;
     UNWIND_REGISTERS_HERE(registers);
     uint32_t count = 0;
@@ -133,7 +133,7 @@ NOINLINE static uint32_t frames_by_registers(uintptr_t *pc, uint32_t max)
 
 NOINLINE static uint32_t frames_by_rules(uintptr_t *pc, uint32_t max)
 {
-    struct unwind_pages known = {{0}};
+    struct unwind_pages known = {0};
     struct unwind_registers registers;
     UNWIND_REGISTERS_HERE(registers);
     struct unwind_state at = {.pc = registers.value[EH_RETURN],
@@ -214,7 +214,7 @@ static void eh_frame_parser_stays_inside_damaged_sections(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unwind_rules_index_and_tag_are_the_whole_address),
+        cmocka_unit_test(unwind_rules_line_and_tag_are_the_whole_address),
         cmocka_unit_test(unwind_rule_make_keeps_its_parts),
         cmocka_unit_test(unwind_rule_is_the_same_compiled_and_cached),
         cmocka_unit_test(unwind_rules_survive_the_growth_of_their_table),
