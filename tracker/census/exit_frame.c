@@ -43,7 +43,7 @@ void exit_frame_find(const struct capture_origin *origin, uintptr_t libc_functio
 
     const void *libc = module_of(libc_function);
     const void *loader = module_of((uintptr_t)&_dl_find_object);
-    struct unwind_pages pages = {{0}};
+    struct unwind_pages pages = {0};
     struct unwind_registers registers;
     UNWIND_REGISTERS_HERE(registers);
     unsigned frames = 0;

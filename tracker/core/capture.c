@@ -7,8 +7,14 @@
 #include "core/stack_table.h"
 #include "core/unwind_registers.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <ucontext.h>
+
+_Static_assert(offsetof(struct capture_origin, cfa) == sizeof(uintptr_t)
+                   && offsetof(struct capture_thread, busy_cfa)
+                          == offsetof(struct capture_thread, busy_pc) + sizeof(uintptr_t),
+               "guard_take() copies a pair");
 
 #define PAGE_BYTES 4096u
 #define LIKELY(condition) __builtin_expect(condition, 1)
@@ -125,7 +131,7 @@ static struct thread_layout thread_layout(void)
     layout.walked = pages_round(sizeof(struct capture_thread));
     layout.frames =
         layout.walked + pages_round(depth * KEPT_WALK_FACTOR * sizeof(struct walked_frame));
-    layout.words = layout.frames + pages_round(capacity * sizeof(struct kept_frame));
+    layout.words = layout.frames + pages_round((capacity + 1) * sizeof(struct kept_frame));
     /* A capture that was clobbered may go on adding to whatever count it finds. */
     size_t words = (capacity + depth * KEPT_WALK_FACTOR) * KEPT_WORDS_PER_FRAME;
     layout.interned = layout.words + pages_round(words * sizeof(struct kept_word));
@@ -145,7 +151,9 @@ static void thread_start(struct capture_thread *thread)
     char *start = (char *)thread;
     stack_memo_init(&thread->memo, start + layout.memo);
     thread->interned = (void *)(start + layout.interned);
-    thread->stack = (struct kept_stack){.frames = (void *)(start + layout.frames),
+    struct kept_frame *frames = (void *)(start + layout.frames);
+    frames->sp = UINTPTR_MAX; /* no walk gets past it, and none can be there: pc is 0 */
+    thread->stack = (struct kept_stack){.frames = frames + 1,
                                         .words = (void *)(start + layout.words),
                                         .walked = (void *)(start + layout.walked),
                                         .capacity = capture.depth_max * KEPT_CAPACITY_FACTOR,
@@ -255,7 +263,7 @@ static void walk_note(struct walk *walk, enum unwind_outcome outcome)
 static enum unwind_outcome walk_by_rules(struct walk *walk, struct unwind_state state,
                                          unwind_rule_t first_rule)
 {
-    struct unwind_pages pages = {{0}};
+    struct unwind_pages pages = {0};
     enum unwind_outcome outcome = UNWIND_STEPPED;
     unwind_rule_t rule = first_rule;
     while (outcome_is_step(outcome) && walk_add(walk, state.pc, state.sp)) {
@@ -270,7 +278,7 @@ static enum unwind_outcome walk_by_rules(struct walk *walk, struct unwind_state 
 
 static void walk_by_registers(struct walk *walk, struct unwind_registers *registers)
 {
-    struct unwind_pages pages = {{0}};
+    struct unwind_pages pages = {0};
     enum unwind_outcome outcome = UNWIND_STEPPED;
     while (outcome_is_step(outcome)
            && walk_add(walk, registers->value[EH_RETURN], registers->value[EH_RSP])) {
@@ -283,7 +291,7 @@ static void walk_by_registers(struct walk *walk, struct unwind_registers *regist
  * saved are known. Where that fails only rsp and rbp are. */
 static void registers_at(const struct capture_origin *origin, struct unwind_registers *registers)
 {
-    struct unwind_pages pages = {{0}};
+    struct unwind_pages pages = {0};
     UNWIND_REGISTERS_HERE(*registers);
     for (unsigned i = 0; i < 16 && registers->value[EH_RSP] < origin->cfa; i++) {
         if (!outcome_is_step(unwind_step_registers(registers, &pages))) {
@@ -405,26 +413,29 @@ static uint32_t frames_verify(const struct kept_stack *stack, uint32_t top)
     return word == low - 1 ? UINT32_MAX : frame_of_word(stack, top, word);
 }
 
-/* Begins to fetch the table's entry for what the stack is if frames[top] and all further
- * out are unchanged: that memory is seldom in a cache, and the proof takes as long. */
-static void identity_prefetch(const struct kept_stack *stack, uint32_t top)
+/* Sets the walked frames' hashes, as they are if frames[top] and all further out are unchanged, and
+ * begins to fetch the tables' words for that stack: that memory is seldom in a cache, and
+ * the proof takes as long. */
+static void identity_prepare(struct kept_stack *stack, uint32_t top)
 {
-    uint64_t hash = stack->frames[top].hash;
+    const struct kept_frame *frame = &stack->frames[top];
     uint32_t walked = stack->walked_count;
-    if (stack->frames[top].guesses != 0 || top + walked >= capture.depth_max
-        || (walked == 0 && stack->frames[top].id != 0)) {
+    uint64_t hash = kept_walked_hash(stack, frame->hash);
+    if (frame->guesses != 0 || top + walked >= capture.depth_max
+        || (walked == 0 && frame->id != 0)) {
         return;
     }
-    while (walked-- > 0) {
-        hash = kept_hash_extend(hash, stack->walked[walked].state.pc);
+    struct stack_cache_key key = {.hash = hash_finish(hash, 0)};
+    if (!stack_cache_is_on(&capture.cache)) {
+        hash_index_prefetch(&capture.stacks.stacks, key.hash);
+        return;
     }
-    hash = hash_finish(hash, 0);
-    const _Atomic uint64_t *word = stack_cache_word(&capture.cache, hash);
-    if (word != NULL) {
-        __builtin_prefetch((const void *)(uintptr_t)word);
-    } else {
-        hash_index_prefetch(&capture.stacks.stacks, hash);
+    if (walked > STACK_CACHE_GROUP_FRAMES) {
+        key.group = stack->walked[STACK_CACHE_GROUP_FRAMES].hash;
+    } else if (top + walked >= STACK_CACHE_GROUP_FRAMES) {
+        key.group = stack->frames[top + walked - STACK_CACHE_GROUP_FRAMES].hash;
     }
+    stack_cache_prefetch(&capture.cache, key);
 }
 
 /* Walks from `state` until it meets the kept frames and they hold. Fills in
@@ -433,31 +444,38 @@ static enum unwind_outcome stack_walk(struct capture_thread *thread, struct unwi
                                       uint32_t *base)
 {
     struct kept_stack *stack = &thread->stack;
-    struct kept_frame *frames = stack->frames;
+    struct walked_frame *walked = stack->walked;
+    const struct walked_frame *walked_end = walked + stack->walked_max;
+    const struct kept_frame *kept = stack->frames + stack->count - 1;
     enum unwind_outcome outcome = UNWIND_STEPPED;
-    uint32_t kept = stack->count;
 
-    stack->walked_count = 0;
-    while (outcome_is_step(outcome) && stack->walked_count < stack->walked_max) {
-        while (kept > 0 && frames[kept - 1].sp < state.sp) {
+    while (walked < walked_end && LIKELY(outcome_is_step(outcome))) {
+        while (kept->sp < state.sp) {
             kept--;
         }
-        if (kept > 0 && frame_is_here(&frames[kept - 1], &state)) {
-            identity_prefetch(stack, kept - 1);
-            uint32_t changed = frames_verify(stack, kept - 1);
+        if (frame_is_here(kept, &state)) {
+            uint32_t top = (uint32_t)(kept - stack->frames);
+            stack->walked_count = (uint32_t)(walked - stack->walked);
+            identity_prepare(stack, top);
+            uint32_t changed = frames_verify(stack, top);
             if (LIKELY(changed == UINT32_MAX)) {
-                *base = kept;
+                *base = top + 1;
                 return UNWIND_STEPPED;
             }
-            outcome = walked_again(thread, &state, kept - 1, changed);
-            kept = changed;
+            struct unwind_state again = state;
+            outcome = walked_again(thread, &again, top, changed);
+            state = again;
+            walked = stack->walked + stack->walked_count;
+            kept = stack->frames + changed - 1;
             continue;
         }
-        struct walked_frame *walked = &stack->walked[stack->walked_count++];
         walked->state = state;
         walked->rule = unwind_rule(state.pc);
         outcome = unwind_step(&state, &walked->rule, &thread->pages);
+        walked++;
     }
+    stack->walked_count = (uint32_t)(walked - stack->walked);
+    kept_walked_hash(stack, 0);
     *base = 0;
     return outcome_is_step(outcome) ? UNWIND_STEPPED : outcome;
 }
@@ -466,18 +484,18 @@ static enum unwind_outcome stack_walk(struct capture_thread *thread, struct unwi
 struct kept_identity {
     uint32_t depth;
     uint32_t flags;
-    uint64_t hash;
+    struct stack_cache_key key;
 };
 
 static struct kept_identity stack_identify(const struct kept_stack *stack)
 {
     const struct kept_frame *top = &stack->frames[stack->count - 1];
-    struct kept_identity identity = {.depth = stack->count, .hash = top->hash};
+    struct kept_identity identity = {.depth = stack->count, .key.hash = top->hash};
     uint32_t guesses = top->guesses;
     if (stack->count > capture.depth_max) {
         const struct kept_frame *beyond = top - capture.depth_max;
         identity.depth = capture.depth_max;
-        identity.hash -= beyond->hash * capture.depth_factor;
+        identity.key.hash -= beyond->hash * capture.depth_factor;
         identity.flags = ARENA_STACK_CUT;
         guesses -= beyond->guesses;
     } else if (!stack->is_complete) {
@@ -486,7 +504,12 @@ static struct kept_identity stack_identify(const struct kept_stack *stack)
     if (guesses != 0) {
         identity.flags |= ARENA_STACK_APPROXIMATE;
     }
-    identity.hash = hash_finish(identity.hash, identity.flags);
+    identity.key.hash = hash_finish(identity.key.hash, identity.flags);
+    if ((identity.flags & ARENA_STACK_CUT) != 0) { /* the kept hashes are not the stack's own */
+        identity.key.group = identity.key.hash;
+    } else if (identity.depth > STACK_CACHE_GROUP_FRAMES) {
+        identity.key.group = top[-(ptrdiff_t)STACK_CACHE_GROUP_FRAMES].hash;
+    }
     return identity;
 }
 
@@ -530,7 +553,7 @@ static uint32_t intern_above(struct capture_thread *thread, const struct kept_id
     if (!modules_note(frames, count, seed, &traits.epoch)) {
         return INTERN_AGAIN;
     }
-    uint32_t id = stack_table_insert_above(&capture.stacks, frames, count, node, identity->hash,
+    uint32_t id = stack_table_insert_above(&capture.stacks, frames, count, node, identity->key.hash,
                                            &traits);
     if (id != 0) {
         for (uint32_t i = 0; i < count; i++) {
@@ -565,12 +588,12 @@ __attribute__((noinline)) static uint32_t stack_look_up(struct capture_thread *t
 {
     bool is_whole = base > 0 && (identity->flags & ARENA_STACK_CUT) == 0;
     uint32_t node = 0;
-    if (stack_cache_word(&capture.cache, identity->hash) != NULL) {
+    if (stack_cache_is_on(&capture.cache)) {
         /* What that does not know is new, mostly: both searches miss, so begin them together. */
-        hash_index_prefetch(&capture.stacks.stacks, identity->hash);
+        hash_index_prefetch(&capture.stacks.stacks, identity->key.hash);
         node = is_whole ? kept_node(&thread->stack, base, before) : 0;
     }
-    uint32_t id = stack_table_find_quickly(&capture.stacks, identity->hash);
+    uint32_t id = stack_table_find_quickly(&capture.stacks, identity->key.hash);
     if (UNLIKELY(id == 0)) {
         if (node == 0 && is_whole) {
             node = kept_node(&thread->stack, base, before);
@@ -579,7 +602,7 @@ __attribute__((noinline)) static uint32_t stack_look_up(struct capture_thread *t
                        : kept_intern(thread, identity);
     }
     if (LIKELY(id != 0 && id != INTERN_AGAIN)) {
-        stack_cache_put(&capture.cache, identity->hash, id);
+        stack_cache_put(&capture.cache, identity->key, id);
     }
     return id;
 }
@@ -623,8 +646,7 @@ __attribute__((noinline)) static uint32_t incremental_capture(struct capture_thr
     struct kept_frame *top = &stack->frames[stack->count - 1];
     if (top->id == 0) {
         struct kept_identity identity = stack_identify(stack);
-        const _Atomic uint64_t *word = stack_cache_word(&capture.cache, identity.hash);
-        top->id = word == NULL ? 0 : stack_cache_find(word, identity.hash);
+        top->id = stack_cache_find(&capture.cache, identity.key);
         if (UNLIKELY(top->id == 0)) {
             top->id = stack_look_up(thread, &identity, base, &before);
         }
@@ -705,16 +727,19 @@ capture_onwards(struct capture_thread *thread, const struct capture_origin *orig
     return id;
 }
 
+/* By one store: a handler that captures sees both words or none. */
+static inline void guard_take(struct capture_thread *thread, const struct capture_origin *origin)
+{
+    typedef uintptr_t pair __attribute__((vector_size(16), may_alias, aligned(8)));
+    *(volatile pair *)&thread->busy_pc = *(const pair *)origin;
+}
+
 uint32_t capture_stack(struct capture_thread *thread, const struct capture_origin *origin)
 {
     if (UNLIKELY(thread->busy_cfa != 0)) {
         return nested_capture(thread, origin);
     }
-    /* A handler that captures between these two leaves its own pc behind. */
-    do {
-        thread->busy_pc = origin->pc;
-        thread->busy_cfa = origin->cfa;
-    } while (UNLIKELY(thread->busy_pc != origin->pc));
+    guard_take(thread, origin);
     signal_fence();
     uint32_t sequence = thread->sequence + 1;
     uintptr_t turn = 0;

@@ -21,8 +21,8 @@
  * was left by longjmp and will never end.
  */
 struct capture_thread {
-    volatile uintptr_t busy_cfa;
     volatile uintptr_t busy_pc;
+    volatile uintptr_t busy_cfa;
     /* Counts captures, and resets: a capture that finds another number than its own was
      * clobbered (its handler switched to another coroutine, which captured). */
     volatile uint32_t sequence;

@@ -23,39 +23,27 @@ static uint32_t room_make(struct kept_stack *stack, uint32_t base, uint32_t walk
     return base;
 }
 
-/* What frame `x` steps to. pc 0: it is the last. */
+/* What a frame steps to. pc 0: it is the last. */
 struct successor {
     struct unwind_state state;
     bool needs_rbp;
 };
 
-/* Writes the words of one step; returns how many. Sets *needs_rbp for the frame. */
-static uint32_t step_words(const struct walked_frame *frame, const struct successor *next,
-                           struct kept_word *words, bool *needs_rbp)
+/* The same as step_words() for the kinds of rules that are not common. */
+static uint32_t step_words_rare(const struct walked_frame *frame, const struct successor *next,
+                                struct kept_word *words, bool *needs_rbp)
 {
     const struct unwind_state *from = &frame->state;
     const struct unwind_state *to = &next->state;
-    uintptr_t rbp_distance = unwind_rule_rbp_distance(frame->rule);
-    uintptr_t cfa_offset = (uintptr_t)unwind_rule_cfa_offset(frame->rule);
-    enum unwind_kind kind = unwind_rule_kind(frame->rule);
-    uintptr_t cfa;
     uint32_t count = 0;
-    switch (kind) {
-    case UNWIND_RSP:
-    case UNWIND_RBP:
-        cfa = (kind == UNWIND_RSP ? from->sp : from->bp) + cfa_offset;
-        if (next->needs_rbp && rbp_distance != 0) {
-            words[count++] = (struct kept_word){cfa - rbp_distance, to->bp};
-        }
-        words[count++] = (struct kept_word){cfa - 8, to->pc};
-        *needs_rbp = kind == UNWIND_RBP || (next->needs_rbp && rbp_distance == 0);
-        return count;
+    switch (unwind_rule_kind(frame->rule)) {
     case UNWIND_DRAP:
         words[count++] = (struct kept_word){to->sp - 8, to->pc};
         if (next->needs_rbp) {
             words[count++] = (struct kept_word){from->bp, to->bp};
         }
-        words[count++] = (struct kept_word){from->bp + cfa_offset, to->sp};
+        words[count++] = (struct kept_word){
+            from->bp + (uintptr_t)unwind_rule_cfa_offset(frame->rule), to->sp};
         *needs_rbp = true;
         return count;
     case UNWIND_SIGNAL:
@@ -75,12 +63,42 @@ static uint32_t step_words(const struct walked_frame *frame, const struct succes
         }
         *needs_rbp = true;
         return count;
+    case UNWIND_RSP:
+    case UNWIND_RBP:
     case UNWIND_LAST:
     case UNWIND_REGISTERS:
     default:
         *needs_rbp = false;
         return 0;
     }
+}
+
+/* Writes the words of one step; returns how many. Sets *needs_rbp for the frame. */
+static inline uint32_t step_words(const struct walked_frame *frame, const struct successor *next,
+                                  struct kept_word *words, bool *needs_rbp)
+{
+    enum unwind_kind kind = unwind_rule_kind(frame->rule);
+    if (__builtin_expect(kind != UNWIND_RSP && kind != UNWIND_RBP, 0)) {
+        return step_words_rare(frame, next, words, needs_rbp);
+    }
+    /* The CFA: where nothing was stepped to, it is not known from there. */
+    uintptr_t cfa = next->state.sp;
+    if (__builtin_expect(next->state.pc == 0, 0)) {
+        cfa = (kind == UNWIND_RSP ? frame->state.sp : frame->state.bp)
+              + (uintptr_t)unwind_rule_cfa_offset(frame->rule);
+    }
+    uintptr_t rbp_distance = unwind_rule_rbp_distance(frame->rule);
+    uint32_t count = 0;
+    *needs_rbp = kind == UNWIND_RBP;
+    if (__builtin_expect(next->needs_rbp, 0)) {
+        if (rbp_distance != 0) {
+            words[count++] = (struct kept_word){cfa - rbp_distance, next->state.bp};
+        } else {
+            *needs_rbp = true;
+        }
+    }
+    words[count++] = (struct kept_word){cfa - 8, next->state.pc};
+    return count;
 }
 
 /* A last frame is kept only if what made it the last is part of the words or the state. */
@@ -99,7 +117,6 @@ bool kept_stack_push(struct kept_stack *stack, uint32_t base, enum unwind_outcom
         base = room_make(stack, base, walked_count);
     }
     struct successor next = {.needs_rbp = false};
-    uint64_t hash = 0;
     uint32_t words_end = 0;
     uint32_t guesses = 0;
     bool is_open_end = false;
@@ -107,7 +124,6 @@ bool kept_stack_push(struct kept_stack *stack, uint32_t base, enum unwind_outcom
     if (base > 0) {
         const struct kept_frame *outer = &stack->frames[base - 1];
         next = (struct successor){{outer->pc, outer->sp, outer->bp}, outer->needs_rbp};
-        hash = outer->hash;
         words_end = outer->words_end;
         guesses = outer->guesses;
     } else {
@@ -126,11 +142,10 @@ bool kept_stack_push(struct kept_stack *stack, uint32_t base, enum unwind_outcom
             words_end += step_words(walked, &next, stack->words + words_end, &needs_rbp);
             guesses += unwind_rule_kind(walked->rule) == UNWIND_NONE && next.state.pc != 0;
         }
-        hash = kept_hash_extend(hash, walked->state.pc);
         *frame = (struct kept_frame){.pc = walked->state.pc,
                                      .sp = walked->state.sp,
                                      .bp = walked->state.bp,
-                                     .hash = hash,
+                                     .hash = walked->hash,
                                      .rule = walked->rule,
                                      .words_end = (uint16_t)words_end,
                                      .guesses = guesses & 0x7fff,

@@ -49,6 +49,7 @@ _Static_assert(sizeof(struct kept_frame) == 56, "less than a line");
 struct walked_frame {
     struct unwind_state state;
     unwind_rule_t rule;
+    uint64_t hash; /* of it and all outer ones: see kept_walked_hash() */
 };
 
 /* How many frames a cut stack is walked and kept beyond depth_max. Popping frames then
@@ -58,7 +59,7 @@ struct walked_frame {
 #define KEPT_WORDS_PER_FRAME 3u
 
 struct kept_stack {
-    struct kept_frame *frames; /* [0, capacity) */
+    struct kept_frame *frames; /* [0, capacity); frames[-1] is one that no walk gets past */
     struct kept_word *words;   /* [0, capacity * KEPT_WORDS_PER_FRAME) */
     struct walked_frame *walked;
     uint32_t count;
@@ -83,25 +84,49 @@ static inline uint64_t kept_hash_extend(uint64_t outer, uintptr_t pc)
     return outer * KEPT_HASH_FACTOR + kept_hash_mix(pc);
 }
 
+/* Sets the hashes of stack->walked[0..walked_count), which stand on frames of this hash (0:
+ * on none). Returns the innermost one's. */
+static inline uint64_t kept_walked_hash(struct kept_stack *stack, uint64_t outer)
+{
+    for (struct walked_frame *walked = stack->walked + stack->walked_count;
+         walked-- != stack->walked;) {
+        outer = kept_hash_extend(outer, walked->state.pc);
+        walked->hash = outer;
+    }
+    return outer;
+}
+
+#define KEPT_WORDS_BLOCK 4u
+
 /* Compares words[low, high) with memory from high - 1 down. Returns the index of the
  * first that differs, or `low - 1` (maybe UINT32_MAX) when all are unchanged. */
 UNWIND_READS_STACKS static inline uint32_t kept_words_verify(const struct kept_word *words,
                                                              uint32_t low, uint32_t high)
 {
-    uint32_t i = high;
-    while (i > low) {
-        i--;
-        if (__builtin_expect(unwind_load(words[i].address) != words[i].value, 0)) {
-            return i;
+    const struct kept_word *word = words + high;
+    const struct kept_word *end = words + low;
+    for (; word >= end + KEPT_WORDS_BLOCK; word -= KEPT_WORDS_BLOCK) {
+#pragma GCC unroll 4
+        for (uint32_t i = 1; i <= KEPT_WORDS_BLOCK; i++) {
+            const struct kept_word *at = word - i;
+            if (__builtin_expect(unwind_load(at->address) != at->value, 0)) {
+                return (uint32_t)(at - words);
+            }
+        }
+    }
+    while (word > end) {
+        word--;
+        if (__builtin_expect(unwind_load(word->address) != word->value, 0)) {
+            return (uint32_t)(word - words);
         }
     }
     return low - 1;
 }
 
-/* Adds stack->walked[0..walked_count), innermost first, on top of frames[0..base). How
- * the outermost walked frame was left when base is 0: `outcome`, or UNWIND_STEPPED where
- * the walk stopped for depth. Returns false where what ended the walk is not part of the
- * words: then nothing may be kept after this capture. */
+/* Adds stack->walked[0..walked_count), innermost first, whose hashes are set, on top of
+ * frames[0..base). How the outermost walked frame was left when base is 0: `outcome`, or
+ * UNWIND_STEPPED where the walk stopped for depth. Returns false where what ended the walk is
+ * not part of the words: then nothing may be kept after this capture. */
 bool kept_stack_push(struct kept_stack *stack, uint32_t base, enum unwind_outcome outcome);
 
 #endif

@@ -12,13 +12,13 @@ void stack_memo_init(struct stack_memo *memo, void *memory)
     *memo = (struct stack_memo){.entries = memory,
                                 .from = STACK_MEMO_FIRST_CAPTURE,
                                 .window = STACK_MEMO_FIRST_CAPTURE,
-                                .shift = 64 - STACK_MEMO_FIRST_LOG2};
+                                .mask = (1u << STACK_MEMO_FIRST_LOG2) - 1};
 }
 
 void stack_memo_clear(struct stack_memo *memo)
 {
     /* A page that was never used is read here and not written. */
-    for (uint32_t i = 0; i < 1u << (64 - memo->shift); i++) {
+    for (uint32_t i = 0; i <= memo->mask; i++) {
         if (memo->entries[i].pc != 0) {
             memo->entries[i].pc = 0;
         }
@@ -39,18 +39,18 @@ uint32_t stack_memo_search(const struct stack_memo *memo, const struct capture_o
 
 static bool memo_grow(struct stack_memo *memo)
 {
-    uint32_t log2 = 64 - memo->shift;
-    if (log2 >= STACK_MEMO_LAST_LOG2) {
+    if (memo->mask >= (1u << STACK_MEMO_LAST_LOG2) - 1) {
         return false;
     }
-    uint32_t bytes = (uint32_t)sizeof(struct stack_memo_entry) << (log2 + STACK_MEMO_GROWTH_LOG2);
+    uint32_t entries = (memo->mask + 1) << STACK_MEMO_GROWTH_LOG2;
+    uint32_t bytes = (uint32_t)sizeof(struct stack_memo_entry) * entries;
     if (atomic_fetch_add_explicit(&grown_bytes, bytes, memory_order_relaxed)
         > STACK_MEMO_BUDGET_BYTES - bytes) {
         atomic_fetch_sub_explicit(&grown_bytes, bytes, memory_order_relaxed);
         return false;
     }
     stack_memo_clear(memo);
-    memo->shift -= STACK_MEMO_GROWTH_LOG2;
+    memo->mask = entries - 1;
     return true;
 }
 

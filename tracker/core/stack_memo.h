@@ -55,7 +55,7 @@ _Static_assert(STACK_MEMO_WORDS % STACK_MEMO_BLOCK_WORDS == 0, "whole blocks");
 struct stack_memo {
     struct stack_memo_entry *entries;
     uint32_t from;  /* the capture number from which it is on */
-    uint32_t shift; /* 64 - log2 of the entries in use */
+    uint32_t mask;  /* number of the entries in use, a power of two, minus 1 */
     uint32_t misses;
     uint32_t window; /* capture number when the counting of misses began */
 };
@@ -74,8 +74,10 @@ void stack_memo_clear(struct stack_memo *memo);
 static inline struct stack_memo_entry *
 stack_memo_slot(const struct stack_memo *memo, const struct capture_origin *origin, uintptr_t turn)
 {
-    uint64_t key = (origin->pc ^ (origin->cfa << 7)) + turn * UINT64_C(0xff51afd7ed558ccd);
-    return &memo->entries[(key * UINT64_C(0x9e3779b97f4a7c15)) >> memo->shift];
+    /* Without a multiplication where turn is 0: a hit waits for this. */
+    uint64_t key = (origin->pc + (origin->cfa >> 4)) ^ (origin->pc >> 6)
+                   ^ (turn * UINT64_C(0xff51afd7ed558ccd) >> 48);
+    return &memo->entries[key & memo->mask];
 }
 
 /* Returns the id of the stack if all of the entry's words are unchanged, else 0. *turn is
@@ -98,9 +100,9 @@ UNWIND_READS_STACKS static inline uint32_t stack_memo_verify(const struct stack_
          * Whole blocks, so that the end of the loop is easy to predict. */
 #pragma GCC unroll 4
         for (unsigned i = 0; i < STACK_MEMO_BLOCK_WORDS; i++) {
-            uintptr_t now = unwind_load(cfa + (word[i] & 0xffff) * 8);
-            if (__builtin_expect(now != word[i] >> 16, 0)) {
-                *turn = now;
+            const uintptr_t *place = (const uintptr_t *)cfa + (word[i] & 0xffff); // NOLINT
+            if (__builtin_expect(*place != word[i] >> 16, 0)) {
+                *turn = *place;
                 return 0;
             }
         }

@@ -15,14 +15,37 @@ bool unwind_probe(uintptr_t address)
            && raw_syscall6(SYS_rt_sigprocmask, -1, (long)address, 0, 8, 0, 0) != efault;
 }
 
-__attribute__((noinline, cold)) bool unwind_page_probe(struct unwind_pages *pages,
-                                                       uintptr_t address)
+#define PAGE_WORDS (4096u / 8u)
+#define RANGE_WORDS_MAX (64u * PAGE_WORDS)
+
+/* The range grows page by page, as stacks do; another stack gets a range of its own. */
+static void range_take(struct unwind_pages *pages, uintptr_t page)
+{
+    bool has_room = pages->words < RANGE_WORDS_MAX;
+    if (has_room && page + 4096 == pages->start) {
+        pages->start = page;
+        pages->words += PAGE_WORDS;
+    } else if (has_room && page == pages->start + pages->words * 8) {
+        pages->words += PAGE_WORDS;
+    } else {
+        pages->start = page;
+        pages->words = PAGE_WORDS;
+    }
+}
+
+__attribute__((noinline)) bool unwind_page_probe(struct unwind_pages *pages, uintptr_t address)
 {
     uintptr_t page_plus_1 = (address >> 12) + 1;
-    if (!unwind_probe(address)) {
+    if ((address & 7) != 0) {
         return false;
     }
-    pages->page_plus_1[page_plus_1 % UNWIND_PAGES] = page_plus_1;
+    if (pages->page_plus_1[page_plus_1 % UNWIND_PAGES] != page_plus_1) {
+        if (!unwind_probe(address)) {
+            return false;
+        }
+        pages->page_plus_1[page_plus_1 % UNWIND_PAGES] = page_plus_1;
+    }
+    range_take(pages, address & ~(uintptr_t)4095);
     return true;
 }
 

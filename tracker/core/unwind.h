@@ -25,10 +25,13 @@ struct unwind_state {
     uintptr_t bp;
 };
 
-/* Pages that were readable when last probed. Zeroed memory is the valid empty state. */
+/* Pages that were readable when last probed, and a range of such pages that the last reads were
+ * from. Zeroed memory is the valid empty state. */
 #define UNWIND_PAGES 32u
 struct unwind_pages {
     uintptr_t page_plus_1[UNWIND_PAGES];
+    uintptr_t start; /* of the range; nothing below it was probed to be in it */
+    uintptr_t words; /* its length, in eight bytes */
 };
 
 enum unwind_outcome {
@@ -49,16 +52,15 @@ enum { UNWIND_SIGNAL_RBP = 120, UNWIND_SIGNAL_RSP = 160, UNWIND_SIGNAL_RIP = 168
 /* Asks the kernel whether the eight bytes at `address` are readable (about 100 ns). */
 bool unwind_probe(uintptr_t address);
 
+/* The slow part of unwind_readable(): makes the page part of the range where it can be. */
 bool unwind_page_probe(struct unwind_pages *pages, uintptr_t address);
 
 /* True when the aligned word at `address` may be read. */
 static inline bool unwind_readable(struct unwind_pages *pages, uintptr_t address)
 {
-    uintptr_t page_plus_1 = (address >> 12) + 1;
-    if (__builtin_expect((address & 7) != 0, 0)) {
-        return false;
-    }
-    if (__builtin_expect(pages->page_plus_1[page_plus_1 % UNWIND_PAGES] == page_plus_1, 1)) {
+    /* Rotated, so that one comparison finds addresses out of the range and misaligned ones. */
+    uintptr_t offset = address - pages->start;
+    if (__builtin_expect((offset >> 3 | offset << 61) < pages->words, 1)) {
         return true;
     }
     return unwind_page_probe(pages, address);
@@ -92,16 +94,14 @@ UNWIND_READS_STACKS static inline enum unwind_outcome
 unwind_step(struct unwind_state *state, unwind_rule_t *rule, struct unwind_pages *pages)
 {
     enum unwind_kind kind = unwind_rule_kind(*rule);
-    uintptr_t cfa;
-    if (__builtin_expect(kind == UNWIND_RSP, 1)) {
-        cfa = state->sp;
-    } else if (kind == UNWIND_RBP) {
-        cfa = state->bp;
-    } else {
-        return unwind_step_rare(state, rule, pages);
+    if (__builtin_expect(kind != UNWIND_RSP && kind != UNWIND_RBP, 0)) {
+        struct unwind_state rare = *state; /* so that *state may stay in registers */
+        enum unwind_outcome outcome = unwind_step_rare(&rare, rule, pages);
+        *state = rare;
+        return outcome;
     }
-    cfa += (uintptr_t)unwind_rule_cfa_offset(*rule);
-    uintptr_t rbp_distance = unwind_rule_rbp_distance(*rule);
+    uintptr_t cfa = (kind == UNWIND_RSP ? state->sp : state->bp)
+                    + (uintptr_t)unwind_rule_cfa_offset(*rule);
     if (!unwind_readable(pages, cfa - 8)) {
         return UNWIND_UNREADABLE;
     }
@@ -109,12 +109,15 @@ unwind_step(struct unwind_state *state, unwind_rule_t *rule, struct unwind_pages
     if (__builtin_expect(pc == 0, 0)) {
         return UNWIND_ENDED;
     }
-    if (rbp_distance != 0) {
-        if (!unwind_readable(pages, cfa - rbp_distance)) {
-            return UNWIND_UNREADABLE;
-        }
-        state->bp = unwind_load(cfa - rbp_distance);
+    /* Which frames save rbp cannot be predicted: where one does not, the return address is read
+     * once more, for nothing. */
+    uintptr_t rbp_distance = unwind_rule_rbp_distance(*rule);
+    uintptr_t slot = cfa - (rbp_distance != 0 ? rbp_distance : 8);
+    if (__builtin_expect(slot < pages->start, 0) && !unwind_readable(pages, slot)) {
+        return UNWIND_UNREADABLE;
     }
+    uintptr_t bp = unwind_load(slot);
+    state->bp = rbp_distance != 0 ? bp : state->bp;
     state->pc = pc;
     state->sp = cfa;
     return UNWIND_STEPPED;

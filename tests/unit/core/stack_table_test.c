@@ -208,32 +208,60 @@ static void stack_cache_begins_when_there_are_many_stacks(void **state)
 {
     (void)state;
     struct stack_cache cache = {.words = NULL};
-    const uint64_t hash = UINT64_C(0x123456789abcdef1);
-    stack_cache_put(&cache, hash, STACK_CACHE_FIRST_ID - 1);
-    assert_true(stack_cache_word(&cache, hash) == NULL);
-    stack_cache_put(&cache, hash, STACK_CACHE_FIRST_ID);
-    assert_int_equal(stack_cache_find(stack_cache_word(&cache, hash), hash), STACK_CACHE_FIRST_ID);
+    const struct stack_cache_key key = {UINT64_C(0x123456789abcdef1), 77};
+    stack_cache_put(&cache, key, STACK_CACHE_FIRST_ID - 1);
+    assert_false(stack_cache_is_on(&cache));
+    assert_int_equal(stack_cache_find(&cache, key), 0);
+    stack_cache_put(&cache, key, STACK_CACHE_FIRST_ID);
+    assert_true(stack_cache_is_on(&cache));
+    assert_int_equal(stack_cache_find(&cache, key), STACK_CACHE_FIRST_ID);
     stack_cache_close(&cache);
-    assert_true(stack_cache_word(&cache, hash) == NULL);
+    assert_false(stack_cache_is_on(&cache));
+    assert_int_equal(stack_cache_find(&cache, key), 0);
+}
+
+/* `per_group` stacks in a row are of one group. */
+static struct stack_cache_key cache_key(uint32_t number, uint32_t per_group)
+{
+    return (struct stack_cache_key){
+        .hash = (number + 1) * UINT64_C(0xff51afd7ed558ccd),
+        .group = (number / per_group + 1) * UINT64_C(0xc4ceb9fe1a85ec53)};
 }
 
 static void stack_cache_never_answers_for_another_hash(void **state)
 {
     (void)state;
     enum { HASHES = 300000 };
+    static const uint32_t per_group[] = {1, 3, 8, 50, HASHES};
+    for (size_t g = 0; g < sizeof per_group / sizeof *per_group; g++) {
+        struct stack_cache cache = {.words = NULL};
+        uint32_t found = 0;
+        for (uint32_t i = 0; i < HASHES; i++) {
+            stack_cache_put(&cache, cache_key(i, per_group[g]), STACK_CACHE_FIRST_ID + i);
+        }
+        for (uint32_t i = 0; i < 2 * HASHES; i++) {
+            uint32_t id = stack_cache_find(&cache, cache_key(i, per_group[g]));
+            assert_true(id == 0 || (i < HASHES && id == STACK_CACHE_FIRST_ID + i));
+            found += id != 0;
+        }
+        assert_true(found > HASHES / 3); /* the rest was replaced by others */
+        stack_cache_close(&cache);
+    }
+}
+
+static void stack_cache_keeps_a_group_larger_than_a_line(void **state)
+{
+    (void)state;
+    enum { STACKS = 1000 };
     struct stack_cache cache = {.words = NULL};
+    for (uint32_t i = 0; i < STACKS; i++) {
+        stack_cache_put(&cache, cache_key(i, STACKS), STACK_CACHE_FIRST_ID + i);
+    }
     uint32_t found = 0;
-    for (uint32_t i = 0; i < HASHES; i++) {
-        uint64_t hash = (i + 1) * UINT64_C(0xff51afd7ed558ccd);
-        stack_cache_put(&cache, hash, STACK_CACHE_FIRST_ID + i);
+    for (uint32_t i = 0; i < STACKS; i++) {
+        found += stack_cache_find(&cache, cache_key(i, STACKS)) == STACK_CACHE_FIRST_ID + i;
     }
-    for (uint32_t i = 0; i < 2 * HASHES; i++) {
-        uint64_t hash = (i + 1) * UINT64_C(0xff51afd7ed558ccd);
-        uint32_t id = stack_cache_find(stack_cache_word(&cache, hash), hash);
-        assert_true(id == 0 || (i < HASHES && id == STACK_CACHE_FIRST_ID + i));
-        found += id != 0;
-    }
-    assert_true(found > HASHES / 3); /* the rest was replaced by others */
+    assert_true(found > STACKS - STACKS / 50); /* a few have replaced one another */
     stack_cache_close(&cache);
 }
 
@@ -562,6 +590,7 @@ int main(void)
         cmocka_unit_test(stack_table_ends_a_stack_at_a_known_node),
         cmocka_unit_test(stack_cache_begins_when_there_are_many_stacks),
         cmocka_unit_test(stack_cache_never_answers_for_another_hash),
+        cmocka_unit_test(stack_cache_keeps_a_group_larger_than_a_line),
         cmocka_unit_test(stack_table_keeps_ids_while_it_grows),
         cmocka_unit_test(stack_table_gives_one_id_to_threads_with_equal_stacks),
         cmocka_unit_test(stack_table_keeps_threads_with_different_stacks_apart),
