@@ -553,8 +553,8 @@ static uint32_t intern_above(struct capture_thread *thread, const struct kept_id
     if (!modules_note(frames, count, seed, &traits.epoch)) {
         return INTERN_AGAIN;
     }
-    uint32_t id = stack_table_insert_above(&capture.stacks, frames, count, node, identity->key.hash,
-                                           &traits);
+    uint32_t id =
+        stack_table_insert_above(&capture.stacks, frames, count, node, identity->key.hash, &traits);
     if (id != 0) {
         for (uint32_t i = 0; i < count; i++) {
             top[-(ptrdiff_t)i].node = frames[i].node;

@@ -42,8 +42,8 @@ static uint32_t step_words_rare(const struct walked_frame *frame, const struct s
         if (next->needs_rbp) {
             words[count++] = (struct kept_word){from->bp, to->bp};
         }
-        words[count++] = (struct kept_word){
-            from->bp + (uintptr_t)unwind_rule_cfa_offset(frame->rule), to->sp};
+        words[count++] =
+            (struct kept_word){from->bp + (uintptr_t)unwind_rule_cfa_offset(frame->rule), to->sp};
         *needs_rbp = true;
         return count;
     case UNWIND_SIGNAL:

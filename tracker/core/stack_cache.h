@@ -80,8 +80,7 @@ static inline uint32_t stack_cache_find(const struct stack_cache *cache, struct 
     }
     const _Atomic uint64_t *line = stack_cache_line(words, key.group);
     for (unsigned i = 0; i < STACK_CACHE_LINE_WORDS; i++) {
-        uint64_t id =
-            stack_cache_id(&line[(key.hash + i) % STACK_CACHE_LINE_WORDS], key.hash);
+        uint64_t id = stack_cache_id(&line[(key.hash + i) % STACK_CACHE_LINE_WORDS], key.hash);
         if (id < ARENA_STACKS_MAX) {
             return (uint32_t)id;
         }

@@ -100,8 +100,8 @@ unwind_step(struct unwind_state *state, unwind_rule_t *rule, struct unwind_pages
         *state = rare;
         return outcome;
     }
-    uintptr_t cfa = (kind == UNWIND_RSP ? state->sp : state->bp)
-                    + (uintptr_t)unwind_rule_cfa_offset(*rule);
+    uintptr_t cfa =
+        (kind == UNWIND_RSP ? state->sp : state->bp) + (uintptr_t)unwind_rule_cfa_offset(*rule);
     if (!unwind_readable(pages, cfa - 8)) {
         return UNWIND_UNREADABLE;
     }

@@ -142,8 +142,7 @@ static _Atomic uint64_t *slot_find(uintptr_t table, uintptr_t pc, uint64_t *foun
         _Atomic uint64_t *words = line_at(table, unwind_rules_line(pc, table & 63) ^ beside);
         uint64_t tag = unwind_rules_tag(pc) | (beside != 0 ? UNWIND_RULES_BESIDE : 0);
         for (unsigned i = 0; i < UNWIND_RULES_LINE_WORDS; i++) {
-            _Atomic uint64_t *slot =
-                &words[(unwind_rules_place(pc) + i) % UNWIND_RULES_LINE_WORDS];
+            _Atomic uint64_t *slot = &words[(unwind_rules_place(pc) + i) % UNWIND_RULES_LINE_WORDS];
             uint64_t word = atomic_load_explicit(slot, memory_order_relaxed);
             if (word == 0 || word >> UNWIND_RULES_TAG_SHIFT == tag) {
                 *found = word;

@@ -223,9 +223,9 @@ static void stack_cache_begins_when_there_are_many_stacks(void **state)
 /* `per_group` stacks in a row are of one group. */
 static struct stack_cache_key cache_key(uint32_t number, uint32_t per_group)
 {
-    return (struct stack_cache_key){
-        .hash = (number + 1) * UINT64_C(0xff51afd7ed558ccd),
-        .group = (number / per_group + 1) * UINT64_C(0xc4ceb9fe1a85ec53)};
+    return (struct stack_cache_key){.hash = (number + 1) * UINT64_C(0xff51afd7ed558ccd),
+                                    .group =
+                                        (number / per_group + 1) * UINT64_C(0xc4ceb9fe1a85ec53)};
 }
 
 static void stack_cache_never_answers_for_another_hash(void **state)
