@@ -30,8 +30,15 @@ const char *run_command_line(struct region *region, const struct model_process *
 
 /* ---- resident memory ------------------------------------------------------ */
 
-static const char *run_ledger_label(const char *item)
+static const char *run_ledger_label(const struct ledger *ledger, const char *item)
 {
+    bool has_figures = false;
+    for (size_t i = 0; i < ledger->count; i++) {
+        has_figures |= strcmp(ledger->entries[i].item, "allocator-free") == 0;
+    }
+    if (!has_figures && strcmp(item, "own-mappings") == 0) {
+        return "the program's own mappings, and what the allocator holds beside the blocks";
+    }
     static const char *const labels[][2] = {
         {"requested", "asked for by the program"},
         {"rounding", "rounding by the allocator"},
@@ -77,7 +84,7 @@ void run_add_ledger(struct run_maker *maker)
         }
         report_set_text(row, 2,
                         entry->bytes < 0 ? "asked for, but never touched: not resident"
-                                         : run_ledger_label(entry->item));
+                                         : run_ledger_label(ledger, entry->item));
     }
 }
 

@@ -46,6 +46,7 @@ struct process_cold {
     uint32_t mark_count; /* process_hot.tick_offset, for a forked child to go on with */
     /* Reads the allocator's figures; NULL where it has none that we know. */
     void (*read_allocator)(struct arena_allocator_figures *figures);
+    bool read_allocator_walks; /* it takes a walk through all that is free */
     bool is_started;  /* the arena is there */
     _Atomic bool has_dropped; /* some blocks have no record, here or in a fork's parent */
     bool is_refused;  /* no arena, or not to be tracked: nothing will ever be recorded */

@@ -105,6 +105,7 @@ static void note_allocator(void)
         parts[1] = "";
     } else {
         process_cold.read_allocator = read_glibc;
+        process_cold.read_allocator_walks = true;
     }
     for (size_t i = 0; i < 2; i++) {
         for (const char *text = parts[i]; *text != '\0' && end < name + sizeof name - 1; text++) {
