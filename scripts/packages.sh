@@ -27,7 +27,7 @@ packages_of_group() {
         echo clang dwz llvm=llvm-symbolizer python3 valgrind jq libxml2-utils sqlite3 perl git binutils procps \
             redis-server redis-tools nginx nodejs=node \
             golang-go=go libdevel-nytprof-perl chromium libjemalloc-dev google-perftools libgoogle-perftools4 heaptrack \
-            libgtest-dev catch2 meson automake python3-pytest cmark-gfm graphviz=dot less
+            libgtest-dev catch2 meson automake python3-pytest cmark-gfm graphviz=dot less python3-dev
         ;;
     bench)
         echo heaptrack libjemalloc2 google-perftools libgoogle-perftools4 valgrind time \
