@@ -27,7 +27,8 @@ packages_of_group() {
         echo clang dwz llvm=llvm-symbolizer python3 valgrind jq libxml2-utils sqlite3 perl git binutils procps \
             redis-server redis-tools nginx nodejs=node \
             golang-go=go libdevel-nytprof-perl chromium libjemalloc-dev google-perftools libgoogle-perftools4 heaptrack \
-            libgtest-dev catch2 meson automake python3-pytest cmark-gfm graphviz=dot less python3-dev
+            libgtest-dev catch2 meson automake python3-pytest cmark-gfm graphviz=dot less python3-dev \
+            python3-sarif-python-om python3-junitparser
         ;;
     bench)
         echo heaptrack libjemalloc2 google-perftools libgoogle-perftools4 valgrind time \
