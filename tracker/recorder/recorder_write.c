@@ -17,8 +17,10 @@
 #define SNAPSHOT_ROWS_MAX 800000
 #define SNAPSHOT_GAP_NS UINT64_C(1000000000)
 /* Without a wish of the user's: the next snapshot no sooner than after this part of the
- * run's age, nor than 100 times what the last one cost. */
+ * run's age (but every minute, so that the latest hour of a week is dense; what is too much is
+ * thinned out as it gets older), nor than 100 times what the last one cost. */
 #define SNAPSHOT_AGE_PART 100u
+#define SNAPSHOT_GAP_MAX_NS UINT64_C(60000000000)
 #define SNAPSHOT_COST_PART 100u
 /* How often full counters go out in mid-run, for the case that memtrack is killed. */
 #define SITES_GAP_NS UINT64_C(30000000000)
@@ -273,6 +275,7 @@ static void snapshot_schedule(struct recorder *recorder, uint64_t now_ns, uint64
         if (gap_ns < now_ns / SNAPSHOT_AGE_PART) {
             gap_ns = now_ns / SNAPSHOT_AGE_PART;
         }
+        gap_ns = gap_ns < SNAPSHOT_GAP_MAX_NS ? gap_ns : SNAPSHOT_GAP_MAX_NS;
         if (gap_ns < cost_ns * SNAPSHOT_COST_PART) {
             gap_ns = cost_ns * SNAPSHOT_COST_PART;
         }
