@@ -12,23 +12,27 @@
 static void csv_put_inside(FILE *out, const char *text)
 {
     const unsigned char *at = (const unsigned char *)text;
+    const unsigned char *plain = at; /* from here on it goes out as it is */
     while (*at != '\0') {
         uint32_t point;
         size_t length = unicode_decode(at, &point);
+        const char *instead = NULL;
         if (length == 0) {
-            fputs("\xef\xbf\xbd", out);
-            at++;
-            continue;
-        }
-        if (point == '"') {
-            fputs("\"\"", out);
+            length = 1;
+            instead = "\xef\xbf\xbd";
+        } else if (point == '"') {
+            instead = "\"\"";
         } else if (point < 0x20 || point == 0x7f || unicode_is_command(point)) {
-            fputc(' ', out);
-        } else {
-            fwrite(at, 1, length, out);
+            instead = " ";
+        }
+        if (instead != NULL) {
+            fwrite(plain, 1, (size_t)(at - plain), out);
+            fputs(instead, out);
+            plain = at + length;
         }
         at += length;
     }
+    fwrite(plain, 1, (size_t)(at - plain), out);
 }
 
 /* A spreadsheet takes what starts so for a formula. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_MAX_BYTES ((size_t)64 << 20)
+#define FILE_MAX_BYTES ((size_t)96 << 20)
 
 static const char file_magic[8] = "MTANSW1";
 

@@ -14,7 +14,7 @@
  * one is checked before it is used.
  *
  * Context: analyzer.
- * Memory:  the file's bytes, at most 64 MiB, and the answers added.
+ * Memory:  the file's bytes, at most 96 MiB, and the answers added.
  * Threads: one at a time, as the module that it belongs to.
  */
 #ifndef MEMTRACK_SYMBOLIZE_ANSWER_CACHE_H

@@ -1,9 +1,10 @@
 /*
  * Writes a recording of N sites (default 100 000) with stacks of 30 frames and S snapshots
  * (default 200) in each of which a tenth of the sites changed, loads it and reports it.
- * Prints seconds and bytes.
+ * Prints seconds and bytes. NEW: how many frames of a stack are not those of the one before, on
+ * average (default 4), so that there are N * NEW nodes.
  *
- * usage: recording_bench [SITES [SNAPSHOTS [FILE]]]
+ * usage: recording_bench [SITES [SNAPSHOTS [FILE [NEW]]]]
  */
 #include "analyses/summary.h"
 #include "recording/writer.h"
@@ -46,8 +47,8 @@ static void must(int64_t code)
     }
 }
 
-/* Stacks that share most of their outer frames: 4 new nodes a stack, as in a compiler. */
-static void write_stacks(struct recording_writer *writer, int64_t sites)
+/* Stacks that share most of their outer frames; 4 new nodes a stack are as in a compiler. */
+static void write_stacks(struct recording_writer *writer, int64_t sites, int new_frames)
 {
     uint32_t random = 1;
     int64_t nodes = 0;
@@ -55,7 +56,7 @@ static void write_stacks(struct recording_writer *writer, int64_t sites)
     int64_t id = recording_writer_add_module(writer, &module);
     int64_t *at_depth = calloc(FRAMES + 1, sizeof(*at_depth));
     for (int64_t stack = 1; stack <= sites && at_depth != NULL; stack++) {
-        int keep = stack == 1 ? 0 : FRAMES - 1 - (int)(next_random(&random) % 7);
+        int keep = stack == 1 ? 0 : FRAMES - 1 - (int)(next_random(&random) % (2u * (unsigned)new_frames - 1));
         for (int depth = keep + 1; depth <= FRAMES; depth++) {
             int64_t address =
                 recording_writer_add_address(writer, id, 16 * (next_random(&random) % FUNCTIONS));
@@ -130,7 +131,7 @@ static void write_snapshots(struct recording_writer *writer, int64_t sites, int6
     }
 }
 
-static void write_all(const char *path, int64_t sites, int64_t snapshots)
+static void write_all(const char *path, int64_t sites, int64_t snapshots, int new_frames)
 {
     double since = now_seconds();
     struct recording_run run = {.memtrack_version = "bench",
@@ -145,7 +146,7 @@ static void write_all(const char *path, int64_t sites, int64_t snapshots)
                                             .parent = RECORDING_UNKNOWN,
                                             .ended_ns = snapshots * 1000000000,
                                             .peak_bytes = sites * 1000}));
-    write_stacks(writer, sites);
+    write_stacks(writer, sites, new_frames);
     must(recording_writer_commit(writer, NULL));
     lap("write stacks", &since);
     struct recording_snapshot_site *state = calloc((size_t)sites + 1, sizeof(*state));
@@ -183,7 +184,12 @@ int main(int argc, char **argv)
     int64_t sites = argc > 1 ? atoll(argv[1]) : 100000;
     int64_t snapshots = argc > 2 ? atoll(argv[2]) : 200;
     const char *path = argc > 3 ? argv[3] : "recording_bench.mtk";
-    write_all(path, sites, snapshots);
+    int new_frames = argc > 4 ? atoi(argv[4]) : 4;
+    if (new_frames < 1 || new_frames > FRAMES / 2) {
+        fprintf(stderr, "recording_bench: %s: from 1 to %d\n", argv[4], FRAMES / 2);
+        return 1;
+    }
+    write_all(path, sites, snapshots, new_frames);
     FILE *file = fopen(path, "rb");
     if (file != NULL) {
         fseek(file, 0, SEEK_END);
