@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-extern const unsigned char recording_schema[];
+/* Name and statement of each table, with their NULs; see blank_maker.c. */
+extern const unsigned char recording_tables[];
+extern const size_t recording_tables_bytes;
 
 /* A row larger than this is damage or malice. */
 #define READER_ROW_MAX_BYTES (64 * 1024 * 1024)
@@ -287,13 +289,13 @@ static int reader_compare_object(sqlite3_stmt *lookup, const char *name, const c
     return count > 1 ? -1 : result;
 }
 
-static int reader_compare_tables(struct recording_reader *reader, sqlite3_stmt *model,
-                                 sqlite3_stmt *lookup, struct mt_error *error)
+static int reader_compare_tables(struct recording_reader *reader, sqlite3_stmt *lookup,
+                                 struct mt_error *error)
 {
-    while (sqlite3_step(model) == SQLITE_ROW) {
-        const char *name = (const char *)sqlite3_column_text(model, 0);
-        int result =
-            reader_compare_object(lookup, name, (const char *)sqlite3_column_text(model, 1));
+    const char *end = (const char *)recording_tables + recording_tables_bytes;
+    for (const char *name = (const char *)recording_tables; name < end;) {
+        const char *sql = name + strlen(name) + 1;
+        int result = reader_compare_object(lookup, name, sql);
         if (result == 0) {
             return reader_beyond_use(reader, "parts of its schema are missing", error);
         }
@@ -303,6 +305,7 @@ static int reader_compare_tables(struct recording_reader *reader, sqlite3_stmt *
                                 "read; record again",
                                 reader->path, name);
         }
+        name = sql + strlen(sql) + 1;
     }
     return 0;
 }
@@ -324,29 +327,16 @@ static int reader_check_schema(struct recording_reader *reader, struct mt_error 
                             "again",
                             reader->path);
     }
-    sqlite3 *model = NULL;
-    sqlite3_stmt *tables = NULL;
     sqlite3_stmt *lookup = NULL;
     int result = 0;
-    if (sqlite3_open_v2(":memory:", &model, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY, NULL)
-            != SQLITE_OK
-        || sqlite3_exec(model, (const char *)recording_schema, NULL, NULL, NULL) != SQLITE_OK
-        || sqlite3_prepare_v2(model, "SELECT name, sql FROM sqlite_schema WHERE type = 'table'", -1,
-                              &tables, NULL)
-               != SQLITE_OK) {
-        result = mt_error_set(error, -ENOMEM, MT_STATUS_FAILED, "%s: no memory to check it",
-                              reader->path);
-    } else if (sqlite3_prepare_v2(reader->database,
-                                  "SELECT type, sql FROM sqlite_schema WHERE name = ?", -1, &lookup,
-                                  NULL)
-               != SQLITE_OK) {
+    if (sqlite3_prepare_v2(reader->database, "SELECT type, sql FROM sqlite_schema WHERE name = ?",
+                           -1, &lookup, NULL)
+        != SQLITE_OK) {
         result = reader_beyond_use(reader, sqlite3_errmsg(reader->database), error);
     } else {
-        result = reader_compare_tables(reader, tables, lookup, error);
+        result = reader_compare_tables(reader, lookup, error);
     }
     sqlite3_finalize(lookup);
-    sqlite3_finalize(tables);
-    sqlite3_close(model);
     return result;
 }
 

@@ -12,7 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-extern const unsigned char recording_schema[];
+/* An empty recording; see blank_maker.c. */
+extern const unsigned char recording_blank[];
+extern const size_t recording_blank_bytes;
 
 /* A run this long is worth waiting for the disk: from then on a commit survives a power
  * failure too. Before, it survives everything but that. */
@@ -236,6 +238,23 @@ static int writer_open(struct recording_writer *writer)
                                   "PRAGMA wal_autocheckpoint=4096;");
 }
 
+/* Writes the empty recording and closes the file. Returns 0 or an errno. */
+static int writer_put_blank(int file)
+{
+    int code = 0;
+    for (size_t done = 0; code == 0 && done < recording_blank_bytes;) {
+        ssize_t count = write(file, recording_blank + done, recording_blank_bytes - done);
+        if (count < 0 && errno != EINTR) {
+            code = errno;
+        }
+        done += count < 0 ? 0 : (size_t)count;
+    }
+    if (close(file) != 0 && code == 0) {
+        code = errno;
+    }
+    return code;
+}
+
 static int writer_reserve_file(const char *path, bool overwrite, struct mt_error *error)
 {
     struct stat status;
@@ -249,11 +268,14 @@ static int writer_reserve_file(const char *path, bool overwrite, struct mt_error
         unlink(path);
     }
     int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (file >= 0) {
-        close(file);
-        return 0;
-    }
     int code = errno;
+    if (file >= 0) {
+        code = writer_put_blank(file);
+        if (code == 0) {
+            return 0;
+        }
+        unlink(path);
+    }
     if (code == EEXIST) {
         return mt_error_set(error, -code, MT_STATUS_FAILED,
                             "%s: exists already; use -f to replace it, or choose another name "
@@ -292,18 +314,12 @@ int recording_writer_create(const char *path, const struct recording_run *run, b
     }
     made->is_marked_partial = true;
     made->are_rows_counted = true;
-    char header[128];
-    snprintf(header, sizeof(header), "PRAGMA application_id=%d; PRAGMA user_version=%d;",
-             RECORDING_APPLICATION_ID, RECORDING_VERSION);
+    /* The schema is in the file itself from the start, so that it is known for a recording
+     * even if its log gets lost. */
     if (writer_open(made) == 0 && recording_writer_begin(made, "the recording") == 0
-        && writer_execute(made, header) == 0
-        && writer_execute(made, (const char *)recording_schema) == 0
         && recording_writer_set_run(made, run) == 0
         && recording_writer_set_fact(made, "complete", "0") == 0
-        && recording_writer_commit(made, NULL) == 0
-        /* The schema reaches the file itself at once, so that it is known for a recording
-         * even if its log gets lost. */
-        && writer_execute(made, "PRAGMA wal_checkpoint(TRUNCATE)") == 0) {
+        && recording_writer_commit(made, NULL) == 0) {
         *writer = made;
         return 0;
     }

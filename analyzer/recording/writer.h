@@ -30,9 +30,7 @@
 
 #include "foundation/error.h"
 #include "recording/rows.h"
-
-#define RECORDING_APPLICATION_ID 0x4d544b52 /* "MTKR" */
-#define RECORDING_VERSION 2
+#include "recording/version.h"
 
 struct recording_writer;
 
