@@ -4,11 +4,15 @@
  *
  * Prints lines "dimension value nanoseconds". Run it alone and under memtrack: the
  * difference is the price. tests/bench/cost.py does that and makes a table.
+ *
+ *   cost_model replace PAIRS LIVE   only makes PAIRS random replacements among LIVE blocks,
+ *                                   for tests/bench/steps.py, which counts instructions
  */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define ROUNDS 7
@@ -104,15 +108,19 @@ struct heap {
     uint64_t random;
 };
 
-static void over_heap(void *argument)
+static void replace(struct heap *heap, size_t pairs)
 {
-    struct heap *heap = argument;
-    for (int i = 0; i < PAIRS; i++) {
+    for (size_t i = 0; i < pairs; i++) {
         heap->random = heap->random * UINT64_C(6364136223846793005) + 1442695040888963407u;
         size_t at = (size_t)(heap->random >> 33) % heap->count;
         free(heap->blocks[at]);
         heap->blocks[at] = malloc(64);
     }
+}
+
+static void over_heap(void *argument)
+{
+    replace(argument, PAIRS);
 }
 
 /* ---- the measurement ------------------------------------------------------ */
@@ -169,8 +177,38 @@ static double threads_ns(unsigned count)
     return sum / count;
 }
 
-int main(void)
+struct replacement {
+    struct heap heap;
+    size_t pairs;
+};
+
+static void replace_some(void *argument)
 {
+    struct replacement *replacement = argument;
+    replace(&replacement->heap, replacement->pairs);
+}
+
+static int replace_only(const char *pairs, const char *live)
+{
+    struct replacement run = {.pairs = strtoul(pairs, NULL, 10),
+                              .heap.count = strtoul(live, NULL, 10)};
+    run.heap.blocks = calloc(run.heap.count, sizeof(void *));
+    if (run.heap.count == 0 || run.heap.blocks == NULL) {
+        fputs("cost_model: LIVE is the number of live blocks, at least 1\n", stderr);
+        return 2;
+    }
+    for (size_t block = 0; block < run.heap.count; block++) {
+        run.heap.blocks[block] = malloc(64);
+    }
+    at_depth(4, replace_some, &run);
+    return 0;
+}
+
+int main(int argument_count, char **arguments)
+{
+    if (argument_count == 4 && strcmp(arguments[1], "replace") == 0) {
+        return replace_only(arguments[2], arguments[3]);
+    }
     static const int depths[] = {1, 4, 16, 64, 120};
     for (size_t i = 0; i < sizeof depths / sizeof *depths; i++) {
         printf("depth %d %.1f\n", depths[i], best_ns(pairs, NULL, depths[i]));

@@ -158,6 +158,12 @@ static inline _Atomic uint64_t *live_map_slot(uintptr_t address)
 /* The slot in the window after `address`'s, plane 0: where large sizes stand. */
 _Atomic uint64_t *live_map_extension(uintptr_t address);
 
+static inline uint64_t live_map_read(const _Atomic uint64_t *slot)
+{
+    /* Relaxed: who has the block in hand knows it by the program's own synchronisation. */
+    return atomic_load_explicit(slot, memory_order_relaxed);
+}
+
 /* `size` is what stands in the record: below LIVE_RECORD_SIZE_EXTENDED, or that. */
 static inline uint64_t live_record_make(uintptr_t address, uint64_t size, uint32_t stack,
                                         uint32_t birth_tick, uint32_t family)
@@ -233,12 +239,28 @@ static inline _Atomic uint64_t *live_map_find(uintptr_t address, bool is_freed, 
     return slot;
 }
 
+static inline uint32_t live_record_stack(uint64_t record)
+{
+    return (uint32_t)record & ((1u << LIVE_RECORD_STACK_BITS) - 1);
+}
+
+static inline uint32_t live_record_birth(uint64_t record)
+{
+    return (uint32_t)(record >> LIVE_RECORD_BIRTH_SHIFT) & LIVE_RECORD_BIRTH_MAX;
+}
+
+/* As it stands in the record: maybe LIVE_RECORD_SIZE_EXTENDED. */
+static inline uint64_t live_record_size(uint64_t record)
+{
+    return record >> LIVE_RECORD_SIZE_SHIFT & 0xffff;
+}
+
 static inline void live_record_unpack(uintptr_t address, uint64_t record, struct live_block *block)
 {
-    block->stack = (uint32_t)(record & ((1u << LIVE_RECORD_STACK_BITS) - 1));
-    block->birth_tick = (uint32_t)(record >> LIVE_RECORD_BIRTH_SHIFT) & LIVE_RECORD_BIRTH_MAX;
+    block->stack = live_record_stack(record);
+    block->birth_tick = live_record_birth(record);
     block->family = (uint32_t)(record >> LIVE_RECORD_FAMILY_SHIFT) & 3;
-    block->size_bytes = (record >> LIVE_RECORD_SIZE_SHIFT) & 0xffff;
+    block->size_bytes = live_record_size(record);
     if (__builtin_expect(block->size_bytes == LIVE_RECORD_SIZE_EXTENDED, 0)) {
         _Atomic uint64_t *extension = live_map_extension(address);
         if (extension != NULL) {

@@ -2,6 +2,9 @@
 
 #include "core/live_map.h"
 
+/* A smaller heap is not worth a look at how it grows. */
+#define GROWTH_BYTES_MIN (8 << 20)
+
 /* Without other threads. */
 static inline void peak_set(struct arena_process *process, int64_t bytes, int64_t blocks,
                             uint32_t tick)
@@ -70,7 +73,7 @@ void totals_note(struct arena_process *process, int64_t bytes, int64_t blocks)
     process->window_low = window->min_bytes;
     process->window_high = window->max_bytes;
     if (is_new) {
-        if (thread_self != NULL) {
+        if (bytes >= GROWTH_BYTES_MIN && thread_self != NULL) {
             live_map_expect_growth(thread_self->last_allocated);
         }
         process_answer_allocator();

@@ -5,7 +5,7 @@
  *   release:    the live map -> the total -> the site's counters
  *
  * Each exists twice: track_allocation() and track_release() for any thread in any state, and
- * track_allocation_regular(), track_release_regular() for a thread_is_regular(), which is
+ * track_allocation_regular(), track_take_regular() for a thread_is_regular(), which is
  * nearly every event. Those are inlined into malloc and free and leave all that is out of
  * the ordinary to the former.
  *
@@ -95,47 +95,53 @@ track_allocation_regular(struct thread *thread, const void *block, size_t size_b
 }
 
 /*
- * Takes a block of MALLOC's family off the map and counts it out. Returns false, with
- * nothing done, where that is not the whole of it: use track_release(). *stack is set.
+ * Takes a block off the map if it is of MALLOC's family and its record is the whole of it.
+ * Returns the record and its site, or 0, with nothing done: use live_map_remove() or track_release().
  */
-static inline bool track_release_regular(struct thread *thread, const void *block, uint32_t *stack)
+static inline __attribute__((always_inline)) uint64_t
+track_take_regular(struct thread *thread, uintptr_t address, struct arena_site **site)
 {
-    uintptr_t address = (uintptr_t)block;
     _Atomic uint64_t *slot = live_map_slot(address);
     if (__builtin_expect(slot == NULL, 0)) {
-        return false;
+        return 0;
     }
-    uint64_t record = atomic_load_explicit(slot, memory_order_relaxed);
+    uint64_t record = live_map_read(slot);
     if (__builtin_expect(live_record_key(record) != live_map_key(address, false), 0)) {
         slot = live_map_find_beyond(address, live_map_key(address, false));
         if (slot == NULL) {
-            return false;
+            return 0;
         }
-        record = atomic_load_explicit(slot, memory_order_relaxed);
+        record = live_map_read(slot);
     }
-    uint64_t size_bytes = record >> LIVE_RECORD_SIZE_SHIFT & 0xffff;
     if (__builtin_expect((record >> LIVE_RECORD_FAMILY_SHIFT & 3) != ARENA_FAMILY_MALLOC
-                             || size_bytes == LIVE_RECORD_SIZE_EXTENDED,
+                             || live_record_size(record) == LIVE_RECORD_SIZE_EXTENDED,
                          0)) {
-        return false;
+        return 0;
     }
-    *stack = (uint32_t)record & (ARENA_STACKS_MAX - 1);
-    struct arena_site *site = thread_site(thread, *stack);
-    if (__builtin_expect(site == NULL, 0)) {
-        return false;
+    *site = thread_site(thread, live_record_stack(record));
+    if (__builtin_expect(*site == NULL, 0)) {
+        return 0;
     }
     atomic_store_explicit(slot, live_record_freed(record), memory_order_relaxed);
+    return record;
+}
+
+/* Counts out what track_take_regular() returned. */
+static inline __attribute__((always_inline)) void
+track_record_out(struct thread *thread, uintptr_t address, uint64_t record,
+                 struct arena_site *site)
+{
     struct arena_process *process = thread->process;
+    uint64_t size_bytes = live_record_size(record);
     bool is_shared = totals_are_shared();
     uint32_t tick = totals_tick();
-    uint32_t birth_tick = (uint32_t)(record >> LIVE_RECORD_BIRTH_SHIFT) & LIVE_RECORD_BIRTH_MAX;
     totals_open(process, is_shared, true, tick);
     track_site_out(thread, process, site, address, size_bytes);
     totals_add(thread, process, is_shared, -(int64_t)size_bytes, -1);
-    if (__builtin_expect(birth_tick != totals_birth_at(tick), 0)) {
-        track_lifetime(thread, *stack, birth_tick, totals_birth_at(tick));
+    if (__builtin_expect(live_record_birth(record) != totals_birth_at(tick), 0)) {
+        track_lifetime(thread, live_record_stack(record), live_record_birth(record),
+                       totals_birth_at(tick));
     }
-    return true;
 }
 
 #endif

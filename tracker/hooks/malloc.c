@@ -133,12 +133,14 @@ static __attribute__((noinline)) void free_unusual(void *block)
 
 static __attribute__((noinline)) void free_regular(void *block)
 {
-    uint32_t stack;
+    struct arena_site *site;
     struct thread *thread = thread_self;
     CPU_MARK_ENTER();
-    if (LIKELY(track_release_regular(thread, block, &stack))) {
+    uint64_t record = track_take_regular(thread, (uintptr_t)block, &site);
+    if (LIKELY(record != 0)) {
+        track_record_out(thread, (uintptr_t)block, record, site);
         real.free(block);
-        CPU_MARK_LEAVE(thread, stack);
+        CPU_MARK_LEAVE(thread, live_record_stack(record));
         return;
     }
     cpu_mark.frame = 0;
@@ -213,6 +215,26 @@ static void *reallocate(struct thread *thread, void *block, size_t size,
     return moved;
 }
 
+/* The same for a thread in its usual state and a block of size > 0. */
+static inline void *reallocate_regular(struct thread *thread, void *block, size_t size,
+                                       struct capture_origin *origin)
+{
+    struct arena_site *site;
+    uintptr_t address = (uintptr_t)block;
+    uint64_t record = track_take_regular(thread, address, &site);
+    if (__builtin_expect(record == 0, 0)) {
+        return reallocate(thread, block, size, origin);
+    }
+    void *moved = real.realloc(block, size);
+    if (__builtin_expect(moved == NULL, 0)) {
+        live_map_put(address, record, true);
+        return NULL;
+    }
+    track_record_out(thread, address, record, site);
+    track_allocation_regular(thread, moved, size, origin);
+    return moved;
+}
+
 static __attribute__((noinline)) void *realloc_recorded(void *block, size_t size)
 {
     if (!LIKELY(real_ready())) {
@@ -234,7 +256,9 @@ static __attribute__((noinline)) void *realloc_recorded(void *block, size_t size
         hook_allocated_unusual(thread, fresh, size, &origin);
         return fresh;
     }
-    void *moved = reallocate(thread, block, size, &origin);
+    void *moved = thread_is_regular(thread) && size != 0
+                      ? reallocate_regular(thread, block, size, &origin)
+                      : reallocate(thread, block, size, &origin);
     cpu_mark_leave(thread, 0, &origin);
     thread_leave(thread);
     return moved;
