@@ -248,14 +248,15 @@ static void decode_snapshot_process(sqlite3_stmt *statement, union reader_row *r
 static void unpack_snapshot_site(const struct reader_place *place, const int64_t *values,
                                  union reader_row *row)
 {
-    row->snapshot_site = (struct recording_snapshot_site){.snapshot = place->snapshot,
-                                                          .process = place->key,
-                                                          .stack = place->id,
-                                                          .allocations = values[0],
-                                                          .allocated_bytes = values[1],
-                                                          .frees = packed_live(values[0], values[2]),
-                                                          .freed_bytes = packed_live(values[1], values[3]),
-                                                          .temporaries = values[4]};
+    row->snapshot_site =
+        (struct recording_snapshot_site){.snapshot = place->snapshot,
+                                         .process = place->key,
+                                         .stack = place->id,
+                                         .allocations = values[0],
+                                         .allocated_bytes = values[1],
+                                         .frees = packed_live(values[0], values[2]),
+                                         .freed_bytes = packed_live(values[1], values[3]),
+                                         .temporaries = values[4]};
 }
 
 static void decode_point(sqlite3_stmt *statement, union reader_row *row)
@@ -384,57 +385,71 @@ static void decode_source_line(sqlite3_stmt *statement, union reader_row *row)
 }
 
 const struct reader_table reader_tables[RECORDING_TABLES] = {
-    [RECORDING_TABLE_PROCESS] = {"SELECT * FROM process ORDER BY id", decode_process},
+    [RECORDING_TABLE_PROCESS] = {.sql = "SELECT * FROM process ORDER BY id",
+                                 .decode = decode_process},
     [RECORDING_TABLE_ARGUMENT] =
-        {"SELECT position, value FROM process_argument WHERE process = ? ORDER BY position",
-         decode_argument},
-    [RECORDING_TABLE_THREAD] = {"SELECT * FROM thread WHERE process = ? ORDER BY thread",
-                                decode_thread},
-    [RECORDING_TABLE_MODULE] = {"SELECT * FROM module ORDER BY id", decode_module},
-    [RECORDING_TABLE_MAPPING] = {"SELECT * FROM mapping", decode_mapping},
-    [RECORDING_TABLE_ADDRESS] = {"SELECT * FROM address ORDER BY id", decode_address},
+        {.sql = "SELECT position, value FROM process_argument WHERE process = ? ORDER BY position",
+         .decode = decode_argument},
+    [RECORDING_TABLE_THREAD] = {.sql = "SELECT * FROM thread WHERE process = ? ORDER BY thread",
+                                .decode = decode_thread},
+    [RECORDING_TABLE_MODULE] = {.sql = "SELECT * FROM module ORDER BY id", .decode = decode_module},
+    [RECORDING_TABLE_MAPPING] = {.sql = "SELECT * FROM mapping", .decode = decode_mapping},
+    [RECORDING_TABLE_ADDRESS] = {.sql = "SELECT * FROM address ORDER BY id",
+                                 .decode = decode_address},
     [RECORDING_TABLE_NODE] =
-        {"SELECT 0, chunk, data FROM packed_node WHERE image = ? ORDER BY chunk", NULL,
-         &packed_shapes[PACKED_NODE], unpack_node},
+        {.sql = "SELECT 0, chunk, data FROM packed_node WHERE image = ? ORDER BY chunk",
+         .shape = &packed_shapes[PACKED_NODE],
+         .unpack = unpack_node},
     [RECORDING_TABLE_STACK] =
-        {"SELECT 0, chunk, data FROM packed_stack WHERE image = ? ORDER BY chunk", NULL,
-         &packed_shapes[PACKED_STACK], unpack_stack},
+        {.sql = "SELECT 0, chunk, data FROM packed_stack WHERE image = ? ORDER BY chunk",
+         .shape = &packed_shapes[PACKED_STACK],
+         .unpack = unpack_stack},
     [RECORDING_TABLE_SITE] =
-        {"SELECT 0, chunk, data FROM packed_site WHERE process = ? ORDER BY chunk", NULL,
-         &packed_shapes[PACKED_SITE], unpack_site},
+        {.sql = "SELECT 0, chunk, data FROM packed_site WHERE process = ? ORDER BY chunk",
+         .shape = &packed_shapes[PACKED_SITE],
+         .unpack = unpack_site},
     [RECORDING_TABLE_LIFETIME] =
-        {"SELECT 0, chunk, data FROM packed_site_lifetime WHERE process = ? ORDER BY chunk", NULL,
-         &packed_shapes[PACKED_LIFETIME], unpack_lifetime},
-    [RECORDING_TABLE_SAMPLE] = {"SELECT * FROM site_sample WHERE process = ? ORDER BY stack",
-                                decode_sample},
-    [RECORDING_TABLE_CPU] = {"SELECT * FROM cpu WHERE process = ? ORDER BY thread, stack",
-                             decode_cpu},
-    [RECORDING_TABLE_DEFECT] = {"SELECT * FROM defect WHERE process = ? "
-                                "ORDER BY kind, release_stack, allocation_stack",
-                                decode_defect},
-    [RECORDING_TABLE_SNAPSHOT] = {"SELECT * FROM snapshot ORDER BY snapshot", decode_snapshot},
+        {.sql = "SELECT 0, chunk, data FROM packed_site_lifetime WHERE process = ? ORDER BY chunk",
+         .shape = &packed_shapes[PACKED_LIFETIME],
+         .unpack = unpack_lifetime},
+    [RECORDING_TABLE_SAMPLE] = {.sql = "SELECT * FROM site_sample WHERE process = ? ORDER BY stack",
+                                .decode = decode_sample},
+    [RECORDING_TABLE_CPU] = {.sql = "SELECT * FROM cpu WHERE process = ? ORDER BY thread, stack",
+                             .decode = decode_cpu},
+    [RECORDING_TABLE_DEFECT] = {.sql = "SELECT * FROM defect WHERE process = ? "
+                                       "ORDER BY kind, release_stack, allocation_stack",
+                                .decode = decode_defect},
+    [RECORDING_TABLE_SNAPSHOT] = {.sql = "SELECT * FROM snapshot ORDER BY snapshot",
+                                  .decode = decode_snapshot},
     [RECORDING_TABLE_SNAPSHOT_PROCESS] =
-        {"SELECT * FROM snapshot_process WHERE process = ? ORDER BY snapshot",
-         decode_snapshot_process},
+        {.sql = "SELECT * FROM snapshot_process WHERE process = ? ORDER BY snapshot",
+         .decode = decode_snapshot_process},
     [RECORDING_TABLE_SNAPSHOT_SITE] =
-        {"SELECT snapshot, chunk, data FROM packed_snapshot_site WHERE process = ? "
-         "ORDER BY snapshot, chunk",
-         NULL, &packed_shapes[PACKED_SNAPSHOT_SITE], unpack_snapshot_site},
-    [RECORDING_TABLE_POINT] = {"SELECT * FROM point WHERE process = ? ORDER BY time_ns",
-                               decode_point},
-    [RECORDING_TABLE_CENSUS] = {"SELECT * FROM census WHERE process = ? ORDER BY census",
-                                decode_census},
-    [RECORDING_TABLE_CENSUS_SITE] = {"SELECT * FROM census_site WHERE census = ? ORDER BY stack",
-                                     decode_census_site},
-    [RECORDING_TABLE_HOLDER] = {"SELECT * FROM holder WHERE census = ? ORDER BY stack, chain, step",
-                                decode_holder},
-    [RECORDING_TABLE_LEDGER] = {"SELECT * FROM ledger WHERE process = ? ORDER BY snapshot, item",
-                                decode_ledger},
-    [RECORDING_TABLE_SUPPRESSION] = {"SELECT origin, text FROM suppression ORDER BY position",
-                                     decode_suppression},
-    [RECORDING_TABLE_FUNCTION] = {"SELECT * FROM function ORDER BY id", decode_function},
-    [RECORDING_TABLE_FILE] = {"SELECT * FROM file ORDER BY id", decode_file},
-    [RECORDING_TABLE_SYMBOL] = {"SELECT * FROM symbol ORDER BY address, depth", decode_symbol},
-    [RECORDING_TABLE_SOURCE_LINE] = {"SELECT * FROM source_line ORDER BY file, line",
-                                     decode_source_line},
+        {.sql = "SELECT snapshot, chunk, data FROM packed_snapshot_site WHERE process = ? "
+                "ORDER BY snapshot, chunk",
+         .shape = &packed_shapes[PACKED_SNAPSHOT_SITE],
+         .unpack = unpack_snapshot_site},
+    [RECORDING_TABLE_POINT] = {.sql = "SELECT * FROM point WHERE process = ? ORDER BY time_ns",
+                               .decode = decode_point},
+    [RECORDING_TABLE_CENSUS] = {.sql = "SELECT * FROM census WHERE process = ? ORDER BY census",
+                                .decode = decode_census},
+    [RECORDING_TABLE_CENSUS_SITE] =
+        {.sql = "SELECT * FROM census_site WHERE census = ? ORDER BY stack",
+         .decode = decode_census_site},
+    [RECORDING_TABLE_HOLDER] =
+        {.sql = "SELECT * FROM holder WHERE census = ? ORDER BY stack, chain, step",
+         .decode = decode_holder},
+    [RECORDING_TABLE_LEDGER] =
+        {.sql = "SELECT * FROM ledger WHERE process = ? ORDER BY snapshot, item",
+         .decode = decode_ledger},
+    [RECORDING_TABLE_SUPPRESSION] = {.sql =
+                                         "SELECT origin, text FROM suppression ORDER BY position",
+                                     .decode = decode_suppression},
+    [RECORDING_TABLE_FUNCTION] = {.sql = "SELECT * FROM function ORDER BY id",
+                                  .decode = decode_function},
+    [RECORDING_TABLE_FILE] = {.sql = "SELECT * FROM file ORDER BY id", .decode = decode_file},
+    [RECORDING_TABLE_SYMBOL] = {.sql = "SELECT * FROM symbol ORDER BY address, depth",
+                                .decode = decode_symbol},
+    [RECORDING_TABLE_SOURCE_LINE] = {.sql = "SELECT * FROM source_line ORDER BY file, line",
+                                     .decode = decode_source_line},
 };

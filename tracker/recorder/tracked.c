@@ -288,6 +288,12 @@ static int wait_status_find(const struct tracked *tracked)
     return -1;
 }
 
+/* A time as a process wrote it into shared memory: anything may stand there. */
+static int64_t ending_plausible(int64_t cpu_ns)
+{
+    return cpu_ns >= 0 && cpu_ns < INT64_MAX / 4 ? cpu_ns : 0;
+}
+
 void tracked_end(struct tracked *tracked, const struct arena_file *file, uint64_t now_ns,
                  int wait_status)
 {
@@ -307,8 +313,8 @@ void tracked_end(struct tracked *tracked, const struct arena_file *file, uint64_
         }
     }
     if (atomic_load_explicit(&shared->ending.has_usage, memory_order_acquire) != 0) {
-        tracked->user_ns = shared->ending.user_ns;
-        tracked->system_ns = shared->ending.system_ns;
+        tracked->user_ns = ending_plausible(shared->ending.user_ns);
+        tracked->system_ns = ending_plausible(shared->ending.system_ns);
         tracked->peak_rss_bytes = shared->ending.peak_rss_bytes > 0
                                       ? shared->ending.peak_rss_bytes
                                       : tracked->peak_rss_bytes;
