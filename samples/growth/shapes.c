@@ -16,9 +16,12 @@
  *   realloc_growth(): growing; a buffer that doubles when it is full
  *   thread_leak(): growing; four threads, each 500 bytes per step
  *   freed_at_exit(): freed-at-exit; a list that only grows until the end
+ *   prints what it did when, whatever the machine's load: seconds of CLOCK_REALTIME at which
+ *   late_leak() began, leak_that_stops() stopped and bounded_cache() was full; 0: never
  *   status: 0
  */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -33,8 +36,18 @@ struct node {
 
 static double part; /* of the time that has passed, 0..1 */
 static unsigned step;
+static double began;
+static double stopped;
+static double full;
 static struct node *leaked;
 static struct node *growing;
+
+static double real_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
 
 static struct node *push(struct node **list, struct node *node)
 {
@@ -83,6 +96,7 @@ static void bounded_cache(void)
             if (slots[i] == NULL && i >= filled) {
                 continue;
             }
+            full = slots[i] == NULL ? real_seconds() : full;
             free(slots[i]);
             slots[i] = malloc(4000);
         }
@@ -103,6 +117,7 @@ static void sawtooth(void)
 static void late_leak(void)
 {
     if (part > 0.6) {
+        began = began == 0 ? real_seconds() : began;
         push(&leaked, malloc(700));
     }
 }
@@ -111,6 +126,7 @@ static void leak_that_stops(void)
 {
     if (part < 0.5) {
         push(&leaked, malloc(900));
+        stopped = real_seconds();
     }
 }
 
@@ -217,6 +233,7 @@ int main(int argc, char **argv)
         step++;
         usleep(STEP_MICROSECONDS);
     }
+    printf("%.3f %.3f %.3f\n", began, stopped, full);
     drop_all(&growing);
     if (has_threads) {
         is_over = 1;

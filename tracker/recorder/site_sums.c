@@ -94,6 +94,15 @@ static void sum_add(struct site_sum *sum, const struct arena_site *site, bool is
     sum->peak_blocks += is_kept ? site->peak_blocks : live_blocks;
 }
 
+/* How many stacks of a chunk are among the first `stacks`: a short process, of which there may be
+ * thousands, uses a small part of its only one, and the rest need be neither copied nor zeroed. */
+static size_t chunk_used(size_t stacks, size_t chunk)
+{
+    size_t first = chunk * ARENA_SITES_PER_CHUNK;
+    size_t left = stacks > first ? stacks - first : 0;
+    return left < ARENA_SITES_PER_CHUNK ? left : ARENA_SITES_PER_CHUNK;
+}
+
 static int sums_visit(void *context_pointer, const struct site_thread *thread)
 {
     struct sums_context *context = context_pointer;
@@ -106,8 +115,7 @@ static int sums_visit(void *context_pointer, const struct site_thread *thread)
     for (size_t chunk = 0; chunk * ARENA_SITES_PER_CHUNK < context->stacks; chunk++) {
         uint64_t offset =
             atomic_load_explicit(&thread->table->site_chunk[chunk], memory_order_relaxed);
-        size_t used = context->stacks - chunk * ARENA_SITES_PER_CHUNK;
-        used = used > ARENA_SITES_PER_CHUNK ? ARENA_SITES_PER_CHUNK : used;
+        size_t used = chunk_used(context->stacks, chunk);
         if (offset == 0
             || arena_file_copy(context->file, offset, context->chunk,
                                used * sizeof(struct arena_site))
@@ -121,7 +129,7 @@ static int sums_visit(void *context_pointer, const struct site_thread *thread)
             }
             size_t stack = chunk * ARENA_SITES_PER_CHUNK + i;
             if (stack >= sums->count
-                && sums_reserve(sums, (chunk + 1) * ARENA_SITES_PER_CHUNK) != 0) {
+                && sums_reserve(sums, chunk * ARENA_SITES_PER_CHUNK + used) != 0) {
                 return -ENOMEM;
             }
             sum_add(&sums->sites[stack], site, is_inherited, context);
@@ -180,8 +188,8 @@ int site_sums_read(const struct arena_file *file, uint64_t process_offset, struc
         .sums = sums,
         .stacks = stacks_in_use(file, process),
         .peak_number = atomic_load_explicit(&process->peak_number, memory_order_relaxed),
-        .is_peak_now = arena_peak_is_now(process),
-        .chunk = malloc(ARENA_SITES_PER_CHUNK * sizeof(struct arena_site))};
+        .is_peak_now = arena_peak_is_now(process)};
+    context.chunk = malloc(chunk_used(context.stacks, 0) * sizeof(struct arena_site));
     if (context.chunk == NULL) {
         return -ENOMEM;
     }
@@ -217,20 +225,18 @@ struct lifetimes_context {
 static int lifetimes_visit(void *context_pointer, const struct site_thread *thread)
 {
     struct lifetimes_context *context = context_pointer;
-    for (size_t chunk = 0; chunk < ARENA_SITE_CHUNKS; chunk++) {
+    for (size_t chunk = 0; chunk_used(context->count, chunk) > 0; chunk++) {
         uint64_t offset =
             atomic_load_explicit(&thread->table->lifetime_chunk[chunk], memory_order_relaxed);
+        size_t used = chunk_used(context->count, chunk);
         if (offset == 0
             || arena_file_copy(context->file, offset, context->chunk,
-                               ARENA_SITES_PER_CHUNK * sizeof(struct arena_lifetimes))
+                               used * sizeof(struct arena_lifetimes))
                    != 0) {
             continue;
         }
-        for (size_t i = 0; i < ARENA_SITES_PER_CHUNK; i++) {
+        for (size_t i = 0; i < used; i++) {
             size_t stack = chunk * ARENA_SITES_PER_CHUNK + i;
-            if (stack >= context->count) {
-                break;
-            }
             for (size_t bucket = 0; bucket < ARENA_LIFETIME_BUCKETS; bucket++) {
                 context->buckets[stack * ARENA_LIFETIME_BUCKETS + bucket] +=
                     context->chunk[i].bucket[bucket];
@@ -247,7 +253,7 @@ uint64_t *site_sums_read_lifetimes(const struct arena_file *file, uint64_t proce
         .file = file,
         .count = count,
         .buckets = calloc(count == 0 ? 1 : count, ARENA_LIFETIME_BUCKETS * sizeof(uint64_t)),
-        .chunk = malloc(ARENA_SITES_PER_CHUNK * sizeof(struct arena_lifetimes))};
+        .chunk = malloc((chunk_used(count, 0) + 1) * sizeof(struct arena_lifetimes))};
     if (context.buckets != NULL && context.chunk != NULL
         && site_threads_visit(file, process_offset, lifetimes_visit, &context) == 0) {
         free(context.chunk);

@@ -325,6 +325,8 @@ void tracked_end(struct tracked *tracked, const struct arena_file *file, uint64_
         /* Its last counters follow with the next transaction. */
     } else if (site_sums_read(file, tracked->offset, &tracked->sums) == 0) {
         const struct site_sum *total = &tracked->sums.total;
+        /* Of one that is not watched this is a guess: it may live. */
+        tracked->sums_are_last = tracked->pidfd >= 0 || tracked->was_replaced;
         point_add(tracked, now_ns,
                   (int64_t)(total->allocated_bytes - total->freed_bytes + total->inherited_bytes),
                   (int64_t)(total->allocations - total->frees + total->inherited_blocks),

@@ -67,6 +67,7 @@ struct tracked {
     uint64_t ledger_next_ns; /* where its memory is: not looked up again before */
 
     struct site_sums sums; /* latest reading */
+    bool sums_are_last;    /* read after its end: nothing changes any more */
     bool is_in_use;        /* sums are being written: no new reading now */
     uint32_t census_written; /* number of the latest census in the recording */
     uint32_t census_asked;   /* one that was asked for; 0: none */

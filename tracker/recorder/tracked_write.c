@@ -390,7 +390,8 @@ static int defects_write(const struct tracked *tracked, struct recording_writer 
 int tracked_write_sites(struct tracked *tracked, const struct arena_file *file,
                         struct recording_writer *recording)
 {
-    int result = site_sums_read(file, tracked->offset, &tracked->sums);
+    int result =
+        tracked->sums_are_last ? 0 : site_sums_read(file, tracked->offset, &tracked->sums);
     if (result != 0) {
         return result == -EFAULT ? 0 : result;
     }
