@@ -179,8 +179,8 @@ class MarkdownTest(MemtrackTest):
                          "--max-leaked-blocks", "0", "--top", "0", "run.mtk"]):
             text, page = self.markdown(*command, statuses=(0, 23))
             self.assertGreater(sum(map(len, page.tables)), 4, command)
-            self.assertEqual("Shortened to the length" in page.text, len(text) > 20000 or
-                             "more rows" in text, command)
+            if command[0] in ("report", "check"):  # 400 sites with their stacks are too much
+                self.assertIn("Shortened to the length", page.text, command)
 
     def test_markdown_takes_no_name_for_syntax(self):
         program = self.compile("named", "#include <stdlib.h>\nint main(void){"
