@@ -50,7 +50,9 @@ enum cpu_finding_kind {
     CPU_FINDING_SELF,       /* `name` itself takes `share`; most of it at `frame` (`part`) */
     CPU_FINDING_BELOW,      /* `share` is spent below `name`, in `other` most of all (`part`) */
     CPU_FINDING_FLAT,       /* nothing stands out: the first, `name`, has `share` */
-    CPU_FINDING_ALLOCATOR,  /* malloc and free take `share`, `part` of all for blocks of `stack` */
+    CPU_FINDING_NAMELESS,   /* functions without names of `frame`'s module take `share` themselves */
+    CPU_FINDING_ALLOCATOR,  /* malloc and free take `share`, `part` of all for blocks allocated
+                             * where `stack` was */
     CPU_FINDING_SYSTEM,     /* system calls take `share`, most in `name` (`part`) */
     CPU_FINDING_KERNEL,     /* the kernel's `share` beyond system calls: page faults, interrupts */
     CPU_FINDING_THREAD,     /* of many threads `name` alone does `share` */

@@ -85,10 +85,19 @@ static void find_self(struct findings *findings)
     const struct cpu_list *list = &findings->work->function_list;
     struct cpu_result *result = findings->work->result;
     size_t found = 0;
+    bool has_nameless = false;
     const struct cpu_entry *first = NULL;
     for (size_t i = 0; i < list->count && found < SELF_FINDINGS_MAX; i++) {
         const struct cpu_entry *entry = &list->entries[i];
-        if (entry->frame == NULL || entry->frame->function == NULL) {
+        if (entry->frame == NULL) {
+            continue;
+        }
+        if (entry->frame->function == NULL) {
+            if (cpu_percent(result, entry->self) >= SELF_SHARE_MIN && entry->frame->module != NULL) {
+                add(findings, CPU_FINDING_NAMELESS, cpu_percent(result, entry->self))->frame =
+                    entry->frame;
+                has_nameless = true;
+            }
             continue;
         }
         first = first == NULL ? entry : first;
@@ -98,7 +107,8 @@ static void find_self(struct findings *findings)
         add_self(findings, entry);
         found++;
     }
-    if (found == 0 && first != NULL
+    /* What stands out among the few that have names is no answer. */
+    if (found == 0 && first != NULL && !has_nameless
         && cpu_percent(result, result->allocator) < SELF_SHARE_MIN) {
         add(findings, CPU_FINDING_FLAT, cpu_percent(result, first->self))->name = first->name;
     }
@@ -157,10 +167,31 @@ static void find_allocator(struct findings *findings)
 {
     const struct cpu_result *result = findings->work->result;
     double share = cpu_percent(result, result->allocator);
-    if (share >= ALLOCATOR_SHARE_MIN && result->site_count > 0) {
-        struct cpu_finding *finding = add(findings, CPU_FINDING_ALLOCATOR, share);
-        finding->stack = result->sites[0].stack;
-        finding->part = cpu_percent(result, result->sites[0].samples);
+    if (share < ALLOCATOR_SHARE_MIN || result->site_count == 0) {
+        return;
+    }
+    struct cpu_finding *finding = add(findings, CPU_FINDING_ALLOCATOR, share);
+    finding->stack = result->sites[0].stack;
+    finding->part = cpu_percent(result, result->sites[0].samples);
+    /* One function allocates on many stacks: what counts is its sum. */
+    struct cpu_tally places;
+    cpu_tally_init(&places);
+    for (size_t i = 0; i < result->site_count; i++) {
+        if (result->sites[i].stack->location != NULL) {
+            size_t at = cpu_tally_function(&places, findings->work->region,
+                                           result->sites[i].stack->location);
+            places.entries[at].self += result->sites[i].samples;
+        }
+    }
+    struct cpu_list list = cpu_tally_take(&places, findings->work->region);
+    cpu_tally_deinit(&places);
+    for (size_t i = 0; list.count > 0 && i < result->site_count; i++) {
+        const struct model_frame *location = result->sites[i].stack->location;
+        if (location != NULL && is_same_function(findings->work->region, &list.entries[0], location)) {
+            finding->stack = result->sites[i].stack;
+            finding->part = cpu_percent(result, list.entries[0].self);
+            return;
+        }
     }
 }
 

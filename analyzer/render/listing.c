@@ -7,6 +7,9 @@
 #include <string.h>
 
 #define COLUMN_WIDTH 11
+#define COLUMNS_MAX 32u
+#define NUMBER_COLUMNS 10u /* the line's number, and blanks around it */
+#define SOURCE_COLUMNS_MIN 44u
 #define HOT 0.20
 #define WARM 0.02
 
@@ -67,25 +70,79 @@ static const char *color_end(const char *start)
     return start[0] != '\0' ? "\x1b[0m" : "";
 }
 
-static void print_values(FILE *out, const struct listing *listing, const double *values)
+/* Which columns are shown, and how wide; 0: not at all. */
+struct layout {
+    int widths[COLUMNS_MAX];
+    size_t taken; /* by all of them and the line's number */
+    bool has_cut; /* columns with values are not shown */
+};
+
+static void layout_hide(struct layout *layout, size_t column)
 {
-    for (size_t i = 0; i < listing->column_count; i++) {
+    layout->taken -= (size_t)layout->widths[column];
+    layout->widths[column] = 0;
+}
+
+static bool has_values(const struct listing *listing, size_t column)
+{
+    for (size_t i = 0; i < listing->file_count; i++) {
+        if (listing->files[i].sums[column] > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* With --wide all columns; else those that say something, and as many as leave room for code. */
+static struct layout make_layout(const struct listing *listing,
+                                 const struct render_options *options)
+{
+    struct layout layout = {.taken = NUMBER_COLUMNS};
+    size_t count = listing->column_count < COLUMNS_MAX ? listing->column_count : COLUMNS_MAX;
+    unsigned rank = 0;
+    for (size_t i = 0; i < count; i++) {
+        layout.widths[i] = COLUMN_WIDTH;
+        layout.taken += COLUMN_WIDTH;
+        rank = listing->columns[i].dispensable > rank ? listing->columns[i].dispensable : rank;
+    }
+    for (size_t i = 0; !options->is_wide && i < count; i++) {
+        if (!has_values(listing, i)) {
+            layout_hide(&layout, i);
+        }
+    }
+    for (; !options->is_wide && rank > 0 && layout.taken + SOURCE_COLUMNS_MIN > options->width;
+         rank--) {
+        for (size_t i = 0; i < count; i++) {
+            if (listing->columns[i].dispensable == rank && layout.widths[i] > 0) {
+                layout_hide(&layout, i);
+                layout.has_cut = true;
+            }
+        }
+    }
+    return layout;
+}
+
+static void print_values(FILE *out, const struct listing *listing, const struct layout *layout,
+                         const double *values)
+{
+    for (size_t i = 0; i < listing->column_count && i < COLUMNS_MAX; i++) {
         struct quantity text =
             format_value(listing->columns[i].unit, values != NULL ? values[i] : 0);
-        fprintf(out, "%*s", COLUMN_WIDTH, text.text);
+        if (layout->widths[i] > 0) {
+            fprintf(out, "%*s", layout->widths[i], text.text);
+        }
     }
 }
 
-static void print_line(FILE *out, const struct listing *listing, const struct listing_line *line,
-                       const struct render_options *options)
+static void print_line(FILE *out, const struct listing *listing, const struct layout *layout,
+                       const struct listing_line *line, const struct render_options *options)
 {
-    size_t taken = listing->column_count * COLUMN_WIDTH + 10;
-    size_t room = options->width > taken + 20 ? options->width - taken : 20;
+    size_t room = options->width > layout->taken + 12 ? options->width - layout->taken : 12;
     const char *color = heat_color(options, line->heat);
     const char *faint = options->has_color && line->values == NULL ? "\x1b[2m" : "";
     char *text = line->text != NULL ? expand_tabs(line->text) : NULL;
     fputs(color, out);
-    print_values(out, listing, line->values);
+    print_values(out, listing, layout, line->values);
     fprintf(out, "%s %s%7lld  ", color_end(color), faint, (long long)line->number);
     if (text != NULL) {
         if (!options->is_wide) {
@@ -97,8 +154,8 @@ static void print_line(FILE *out, const struct listing *listing, const struct li
     free(text);
 }
 
-static void print_file(FILE *out, const struct listing *listing, const struct listing_file *file,
-                       const struct render_options *options)
+static void print_file(FILE *out, const struct listing *listing, const struct layout *layout,
+                       const struct listing_file *file, const struct render_options *options)
 {
     const char *strong = options->has_color ? "\x1b[1m" : "";
     fputs(strong, out);
@@ -108,30 +165,59 @@ static void print_file(FILE *out, const struct listing *listing, const struct li
         fprintf(out, "  (%s)\n", file->note);
     }
     fputs(options->has_color ? "\x1b[4m" : "", out);
-    for (size_t i = 0; i < listing->column_count; i++) {
-        fprintf(out, "%*s", COLUMN_WIDTH, listing->columns[i].title);
+    for (size_t i = 0; i < listing->column_count && i < COLUMNS_MAX; i++) {
+        if (layout->widths[i] > 0) {
+            fprintf(out, "%*s", layout->widths[i], listing->columns[i].title);
+        }
     }
     fprintf(out, " %7s  %s%s\n", "Line", "Source", options->has_color ? "\x1b[0m" : "");
-    print_values(out, listing, file->sums);
+    print_values(out, listing, layout, file->sums);
     fprintf(out, " %7s\n", "all");
     for (size_t i = 0; i < file->line_count; i++) {
         if (i > 0 && !file->lines[i].follows) {
-            fprintf(out, "%*s %7s\n", (int)listing->column_count * COLUMN_WIDTH, "", "...");
+            fprintf(out, "%*s %7s\n", (int)(layout->taken - NUMBER_COLUMNS), "", "...");
         }
-        print_line(out, listing, &file->lines[i], options);
+        print_line(out, listing, layout, &file->lines[i], options);
     }
+    fputc('\n', out);
+}
+
+/* A sentence over as many lines as it takes. */
+static void print_note(FILE *out, const char *note, const struct render_options *options)
+{
+    char line[1024];
+    size_t width = options->width < sizeof(line) && options->width > 0 ? options->width
+                                                                      : sizeof(line) - 1;
+    while (!options->is_wide && strlen(note) > width) {
+        size_t length = width;
+        while (length > 0 && note[length] != ' ') {
+            length--;
+        }
+        if (length == 0) {
+            break; /* one long word: a path */
+        }
+        memcpy(line, note, length);
+        line[length] = '\0';
+        render_safe_text(out, line, 0, options->has_utf8);
+        fputc('\n', out);
+        note += length + 1;
+    }
+    render_safe_text(out, note, 0, options->has_utf8);
     fputc('\n', out);
 }
 
 void render_listing_text(FILE *out, const struct listing *listing,
                          const struct render_options *options)
 {
+    struct layout layout = make_layout(listing, options);
     for (size_t i = 0; i < listing->file_count; i++) {
-        print_file(out, listing, &listing->files[i], options);
+        print_file(out, listing, &layout, &listing->files[i], options);
     }
     for (size_t i = 0; i < listing->note_count; i++) {
-        render_safe_text(out, listing->notes[i], 0, options->has_utf8);
-        fputc('\n', out);
+        print_note(out, listing->notes[i], options);
+    }
+    if (layout.has_cut) {
+        print_note(out, "More columns have figures: use a wider terminal, or --wide", options);
     }
 }
 

@@ -12,13 +12,13 @@ static const struct {
     enum annotate_value value;
     struct listing_column column;
 } columns[] = {
-    {ANNOTATE_ALLOCATIONS, {"Allocs", REPORT_COUNT}},
-    {ANNOTATE_ALLOCATED, {"Bytes", REPORT_BYTES}},
-    {ANNOTATE_LIVE, {"Live", REPORT_BYTES}},
-    {ANNOTATE_PEAK, {"Peak", REPORT_BYTES}},
-    {ANNOTATE_TEMPORARY, {"Temp", REPORT_COUNT}},
-    {ANNOTATE_CPU_SELF, {"CPU self", REPORT_SECONDS}},
-    {ANNOTATE_CPU_TOTAL, {"CPU total", REPORT_SECONDS}},
+    {ANNOTATE_ALLOCATIONS, {"Allocs", REPORT_COUNT, 4}},
+    {ANNOTATE_ALLOCATED, {"Bytes", REPORT_BYTES, 0}},
+    {ANNOTATE_LIVE, {"Live", REPORT_BYTES, 1}},
+    {ANNOTATE_PEAK, {"Peak", REPORT_BYTES, 3}},
+    {ANNOTATE_TEMPORARY, {"Temp", REPORT_COUNT, 5}},
+    {ANNOTATE_CPU_SELF, {"CPU self", REPORT_SECONDS, 0}},
+    {ANNOTATE_CPU_TOTAL, {"CPU total", REPORT_SECONDS, 2}},
 };
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 

@@ -65,6 +65,14 @@ const char *cpu_report_sentence(struct region *region, const struct cpu_result *
     case CPU_FINDING_FLAT:
         return region_format(region, "No function stands out: the first, %s, has %s.",
                              finding->name, share);
+    case CPU_FINDING_NAMELESS:
+        return region_format(region,
+                             "%s is in functions of %s that have no names: %s.", share,
+                             finding->frame->module->path,
+                             finding->frame->module->hint != NULL
+                                 ? finding->frame->module->hint
+                                 : "install its debug symbols or build it with -g, then record "
+                                   "again");
     case CPU_FINDING_ALLOCATOR:
         return region_format(region,
                              "malloc and free take %s (with memtrack's own work there), %s for "

@@ -12,6 +12,7 @@
 struct listing_column {
     const char *title;
     enum report_unit unit; /* REPORT_COUNT, REPORT_BYTES, REPORT_SECONDS */
+    unsigned dispensable;  /* goes where there is no room: the highest first; 0: never */
 };
 
 struct listing_line {

@@ -97,6 +97,20 @@ class Pictures(MemtrackTest):
         self.assertIn("[FN]", raw)
         self.assertIn("main", self.run_tool(go, "tool", "pprof", "-traces", path))
 
+    def test_pprof_draws_a_base_compared_export_with_graphviz(self):
+        totals = self.record_known()
+        path = self.export("pprof", "--metric", "allocated")
+        need("dot")
+        drawn = xml.etree.ElementTree.fromstring(self.run_tool(need("go"), "tool", "pprof", "-svg", path))
+        text = " ".join(drawn.itertext())
+        largest = max(self.report()["sites"], key=lambda site: site["allocated_bytes"])
+        self.assertIn(largest["location"]["function"], text)
+        self.assertIn("main", text.split())
+        # The base holds the same: nothing is left.
+        self.assertGreater(totals["allocated_bytes"], 0)
+        left = self.run_tool(need("go"), "tool", "pprof", "-top", "-base", path, path)
+        self.assertRegex(left, "of 0 total|0 of 0")
+
     def test_pprof_subtracts_one_export_from_another(self):
         self.record_known()
         path = self.export("pprof", "--metric", "allocated")

@@ -78,7 +78,30 @@ static void write_stacks(struct recording_writer *writer)
     add_stack(writer, 4, 6, 3);
 }
 
-static void write_recording(const char *path, int64_t hz)
+/* In a module without names 50 samples, and in malloc for two stacks of one function and one of
+ * another: 30 and 30, and 40. */
+static void write_nameless(struct recording_writer *writer)
+{
+    const struct recording_module module = {.path = "/srv/lib/stripped.so"};
+    int64_t id = recording_writer_add_module(writer, &module);
+    add_node(writer, 1, 0, recording_writer_add_address(writer, id, 0x100));
+    int64_t app = recording_writer_add_module(
+        writer, &(struct recording_module){.path = "/srv/bin/named"});
+    add_node(writer, 2, 0, add_address(writer, app, 0x900, "twice", 90, NULL));
+    add_node(writer, 3, 0, add_address(writer, app, 0x910, "twice", 91, NULL));
+    add_node(writer, 4, 0, add_address(writer, app, 0xa00, "once", 95, NULL));
+    for (int64_t stack = 1; stack <= 4; stack++) {
+        add_stack(writer, stack, stack, 1);
+    }
+    add_cpu(writer, &(struct recording_cpu){.stack = 1, .samples = 50});
+    add_cpu(writer, &(struct recording_cpu){.stack = 2, .allocator_samples = 30});
+    add_cpu(writer, &(struct recording_cpu){.stack = 3, .allocator_samples = 30});
+    add_cpu(writer, &(struct recording_cpu){.stack = 4, .allocator_samples = 40});
+}
+
+enum written { WRITTEN_NAMED, WRITTEN_NAMELESS };
+
+static void write_recording(const char *path, int64_t hz, enum written what)
 {
     const struct recording_run run = {.memtrack_version = "0",
                                       .started_realtime_ns = SECOND,
@@ -106,13 +129,17 @@ static void write_recording(const char *path, int64_t hz)
                                               .cpu_sampling = "on",
                                               .cpu_samples_lost = 6};
     assert_int_equal(recording_writer_put_process(writer, &process), 0);
-    write_stacks(writer);
+    if (what == WRITTEN_NAMED) {
+        write_stacks(writer);
+    }
     for (int64_t thread = 0; thread < 2; thread++) {
         const struct recording_thread row = {
             .thread = thread, .tid = 100 + thread, .name = thread == 0 ? "main" : "parser"};
         assert_int_equal(recording_writer_put_thread(writer, &row), 0);
     }
-    if (hz > 0) {
+    if (what == WRITTEN_NAMELESS) {
+        write_nameless(writer);
+    } else if (hz > 0) {
         add_cpu(writer, &(struct recording_cpu){.stack = 1, .samples = 60, .system_samples = 6});
         add_cpu(writer, &(struct recording_cpu){.stack = 2, .samples = 20});
         add_cpu(writer, &(struct recording_cpu){
@@ -123,7 +150,7 @@ static void write_recording(const char *path, int64_t hz)
     assert_int_equal(recording_writer_finish(writer, true, &error), 0);
 }
 
-static int load_at(void **state, int64_t hz)
+static int load_written(void **state, int64_t hz, enum written what)
 {
     struct loaded *loaded = calloc(1, sizeof(*loaded));
     snprintf(loaded->path, sizeof(loaded->path), "/tmp/memtrack-cpu-XXXXXX");
@@ -132,7 +159,7 @@ static int load_at(void **state, int64_t hz)
         return 1;
     }
     close(fd);
-    write_recording(loaded->path, hz);
+    write_recording(loaded->path, hz, what);
     loaded->region = region_new();
     struct model_selector selector;
     struct mt_error error = {0};
@@ -146,12 +173,17 @@ static int load_at(void **state, int64_t hz)
 
 static int load(void **state)
 {
-    return load_at(state, 100);
+    return load_written(state, 100, WRITTEN_NAMED);
 }
 
 static int load_without_samples(void **state)
 {
-    return load_at(state, 0);
+    return load_written(state, 0, WRITTEN_NAMED);
+}
+
+static int load_nameless(void **state)
+{
+    return load_written(state, 100, WRITTEN_NAMELESS);
 }
 
 static int unload(void **state)
@@ -328,6 +360,24 @@ static void findings_follow_from_the_numbers(void **state)
     assert_null(finding(result, CPU_FINDING_WAITING)); /* 75 % busy */
 }
 
+static void code_without_names_is_said_instead_of_the_first_named_function(void **state)
+{
+    const struct cpu_result *result = analyze(state, CPU_BY_FUNCTION, NULL);
+    const struct cpu_finding *nameless = finding(result, CPU_FINDING_NAMELESS);
+    assert_int_equal((int)nameless->share, 33); /* 50 of 150 */
+    assert_string_equal(nameless->frame->module->path, "/srv/lib/stripped.so");
+    assert_null(finding(result, CPU_FINDING_FLAT));
+}
+
+static void allocator_time_is_summed_over_a_functions_stacks(void **state)
+{
+    const struct cpu_finding *allocator =
+        finding(analyze(state, CPU_BY_FUNCTION, NULL), CPU_FINDING_ALLOCATOR);
+    assert_int_equal((int)allocator->share, 66); /* 100 of 150 */
+    assert_int_equal((int)allocator->part, 40);  /* 60: more than once's 40 */
+    assert_string_equal(allocator->stack->location->function, "twice");
+}
+
 static void no_samples_give_an_empty_result(void **state)
 {
     const struct cpu_result *result = analyze(state, CPU_BY_FUNCTION, NULL);
@@ -351,6 +401,8 @@ int main(void)
         WITH(names_fit_with_and_without_parameters_and_namespaces, load),
         WITH(unknown_function_is_an_error, load),
         WITH(findings_follow_from_the_numbers, load),
+        WITH(code_without_names_is_said_instead_of_the_first_named_function, load_nameless),
+        WITH(allocator_time_is_summed_over_a_functions_stacks, load_nameless),
         WITH(no_samples_give_an_empty_result, load_without_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
