@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <memtrack/memtrack.h>
 
@@ -270,44 +271,137 @@ static inline bool memtrack_gate_end(struct memtrack_gate *gate)
     return is_low && is_rare && is_calm && is_clean;
 }
 
+/* ---- repetitions ---------------------------------------------------------- */
+
+#define MEMTRACK_REPEAT_WARM 2u     /* in these what is kept may be allocated */
+#define MEMTRACK_REPEAT_MANY 10u    /* so many judged ones may have exceptions */
+#define MEMTRACK_REPEAT_SITES 8192u /* more than these are not looked at */
+
+/* Live bytes of a site, over repetitions. */
+struct memtrack_repeat_site {
+    uint32_t stack;
+    bool is_used;
+    unsigned rises; /* above all that was before */
+    uint64_t first; /* after the warm repetitions */
+    uint64_t most;
+    uint64_t last;
+};
+
+struct memtrack_repeat_room {
+    struct memtrack_site now[MEMTRACK_REPEAT_SITES];
+    struct memtrack_repeat_site table[2 * MEMTRACK_REPEAT_SITES]; /* by stack; never full */
+};
+
+static inline struct memtrack_repeat_site *memtrack_repeat_find(struct memtrack_repeat_room *room,
+                                                                uint32_t stack)
+{
+    uint32_t at = stack % (2 * MEMTRACK_REPEAT_SITES);
+    while (room->table[at].is_used && room->table[at].stack != stack) {
+        at = (at + 1) % (2 * MEMTRACK_REPEAT_SITES);
+    }
+    return &room->table[at];
+}
+
+static inline void memtrack_repeat_note(struct memtrack_repeat_room *room, unsigned repetition,
+                                        unsigned *used)
+{
+    const struct memtrack_mark begin = {{0, 0, 0, 0, 0, 0, 0, 0}, 0, true}; /* all that is live */
+    size_t count = memtrack_sites_since(&begin, room->now, MEMTRACK_REPEAT_SITES);
+    for (size_t i = 0; i < count; i++) {
+        struct memtrack_repeat_site *site = memtrack_repeat_find(room, room->now[i].stack);
+        uint64_t bytes = room->now[i].bytes;
+        if (!site->is_used) {
+            if (*used == MEMTRACK_REPEAT_SITES) {
+                continue;
+            }
+            (*used)++;
+            site->is_used = true;
+            site->stack = room->now[i].stack;
+        }
+        if (repetition == MEMTRACK_REPEAT_WARM) {
+            site->first = bytes;
+        } else if (bytes > site->most) {
+            site->rises++;
+        }
+        site->most = bytes > site->most ? bytes : site->most;
+        site->last = bytes;
+    }
+}
+
+/* Whether the site grew with every repetition that was judged, or, of many, with three of four. */
+static inline bool memtrack_repeat_grows(const struct memtrack_repeat_site *site, unsigned judged)
+{
+    return site->is_used && site->last > site->first
+           && (site->rises == judged
+               || (judged >= MEMTRACK_REPEAT_MANY && 4 * site->rises >= 3 * judged));
+}
+
+/* Sums what the growing sites add each time, and prints them. */
+static inline int64_t memtrack_repeat_judge(struct memtrack_repeat_room *room, const char *name,
+                                            const struct memtrack_mark *warm, unsigned judged)
+{
+    char title[120];
+    int64_t sum = 0;
+    for (size_t i = 0; i < 2 * MEMTRACK_REPEAT_SITES; i++) {
+        const struct memtrack_repeat_site *site = &room->table[i];
+        if (memtrack_repeat_grows(site, judged)) {
+            int64_t each = (int64_t)((site->last - site->first) / judged);
+            sum += each > 0 ? each : 1;
+        }
+    }
+    if (sum == 0) {
+        return 0;
+    }
+    size_t shown = 0;
+    size_t count = memtrack_sites_since(warm, room->now, MEMTRACK_REPEAT_SITES);
+    for (size_t i = 0; i < count; i++) {
+        if (memtrack_repeat_grows(memtrack_repeat_find(room, room->now[i].stack), judged)) {
+            room->now[shown++] = room->now[i];
+        }
+    }
+    snprintf(title, sizeof title, "%.80s: grows with every repetition", name);
+    fflush(NULL);
+    memtrack_print_sites(room->now, shown, title);
+    return sum;
+}
+
 /*
  * Calls function(argument) `repetitions` times (at least 4). What grows with every
- * repetition is a leak, reachable or not; what is allocated once, in the first two, is not.
- * Returns the bytes that each repetition adds, 0 when it does not grow or without memtrack;
+ * repetition is a leak, reachable or not; what is allocated once, in the first two, is not,
+ * nor is what grows now and then, as a table that doubles. Of twelve repetitions and more,
+ * a quarter may be without growth.
+ * Returns the bytes that each repetition adds, 0 when nothing grows or without memtrack;
  * prints what has grown.
  */
 static inline int64_t memtrack_repeat(const char *name, void (*function)(void *argument),
                                       void *argument, unsigned repetitions)
 {
+    struct memtrack_mark warm = memtrack_mark_now();
+    void *room = MAP_FAILED; /* not in the heap that is judged */
+    unsigned used = 0;
+    int64_t added = 0;
     if (repetitions < 4) {
         repetitions = 4;
     }
-    struct memtrack_mark second = memtrack_mark_now();
-    int64_t before = 0;
-    int64_t first = 0;
-    int64_t last = 0;
-    bool is_growing = memtrack_gate_is_active();
-    for (unsigned i = 0; i < repetitions; i++) {
+    if (memtrack_gate_is_active()) {
+        room = mmap(NULL, sizeof(struct memtrack_repeat_room), PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    }
+    for (unsigned i = 1; i <= repetitions; i++) {
         function(argument);
-        struct memtrack_totals totals = memtrack_totals_now();
-        if (i == 1) {
-            second = memtrack_mark_now();
-            first = totals.live_bytes;
-        } else if (i > 1) {
-            is_growing = is_growing && totals.live_bytes > before;
+        if (room != MAP_FAILED && i >= MEMTRACK_REPEAT_WARM) {
+            memtrack_repeat_note((struct memtrack_repeat_room *)room, i, &used);
         }
-        before = totals.live_bytes;
-        last = totals.live_bytes;
+        if (i == MEMTRACK_REPEAT_WARM) {
+            warm = memtrack_mark_now();
+        }
     }
-    if (!is_growing) {
-        return 0;
+    if (room != MAP_FAILED) {
+        added = memtrack_repeat_judge((struct memtrack_repeat_room *)room, name, &warm,
+                                      repetitions - MEMTRACK_REPEAT_WARM);
+        munmap(room, sizeof(struct memtrack_repeat_room));
     }
-    char title[120];
-    snprintf(title, sizeof title, "%.80s: grows with every repetition", name);
-    fflush(NULL);
-    memtrack_print_since(&second, title);
-    int64_t each = (last - first) / (int64_t)(repetitions - 2);
-    return each > 0 ? each : 1;
+    return added;
 }
 
 #ifdef __cplusplus

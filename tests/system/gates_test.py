@@ -292,6 +292,37 @@ int main(void)
     def test_repeat_of_what_cannot_be_repeated_fails(self):
         self.assert_incomplete("cannot be repeated", "--repeat", "6", "--", need("bash"), "-c", ":")
 
+    def build_repeats(self):
+        """The program, and what each of its ways adds."""
+        source = os.path.join(PROJECT, "repeats.c")
+        program = self.path("repeats")
+        outcome = run([need("gcc"), "-g", "-O0", "-Wall", "-Wextra", "-Werror", "-I",
+                       os.path.join(SOURCE, "include"), "-o", program, source])
+        self.assertEqual(outcome.status, 0, outcome)
+        with open(source, encoding="utf-8") as file:
+            lines = re.findall(r"(?m)^ \*   (\d+): ([a-z_, ]+)", file.read().split("*/")[0])
+        return program, {name.strip(): int(added) for added, names in lines
+                         for name in names.split(",")}
+
+    def test_repeat_in_a_program_tells_leaks_from_caches(self):
+        program, truth = self.build_repeats()
+        tracked = self.record([program, "api"])
+        self.assertEqual(tracked.status, 0, tracked)
+        found = {name: int(added) for name, added in
+                 (line.split() for line in tracked.stdout.decode().splitlines())}
+        self.assertEqual(found, truth)
+        for name, added in truth.items():
+            self.assertEqual(b"%s: grows with every" % name.encode() in tracked.stderr, added > 0)
+        plain = run([program, "api"])
+        self.assertEqual(re.findall(rb" (\d+)\n", plain.stdout), [b"0"] * len(truth))
+
+    def test_repeat_of_main_tells_leaks_from_caches(self):
+        program, truth = self.build_repeats()
+        for name, added in truth.items():
+            status, result = self.check_json("--max-leaked", "off", "--repeat", "20", "--", program, name)
+            self.assertEqual((name, result["limits"][0]["actual"]), (name, added), result)
+            self.assertEqual(status, 23 if added else 0)
+
     def assert_refused(self, status, pattern, *arguments):
         outcome = self.check(*arguments)
         self.assertEqual(outcome.status, status, outcome)

@@ -538,6 +538,43 @@ uint64_t live_map_visit(live_map_visitor *visitor, void *context)
     return visit.count;
 }
 
+/* One page of one plane. Most records are older: they cost a load and a comparison. */
+static void page_visit_since(struct visit *visit, uintptr_t region_address,
+                             const _Atomic uint64_t *slots, size_t first, uint32_t birth_tick)
+{
+    uint64_t oldest = LIVE_RECORD_PRESENT | (uint64_t)birth_tick << LIVE_RECORD_BIRTH_SHIFT;
+    uint64_t mask =
+        LIVE_RECORD_PRESENT | (uint64_t)LIVE_RECORD_BIRTH_MAX << LIVE_RECORD_BIRTH_SHIFT;
+    for (size_t index = first; index < first + PAGE_SLOTS; index++) {
+        uint64_t record = atomic_load_explicit(&slots[index], memory_order_relaxed);
+        if (__builtin_expect((record & mask) >= oldest && live_record_is_live(record), 0)) {
+            record_visit(visit, region_address + (index << LIVE_MAP_WINDOW_SHIFT), record);
+        }
+    }
+}
+
+uint64_t live_map_visit_since(uint32_t birth_tick, live_map_visitor *visitor, void *context)
+{
+    struct visit visit = {.visitor = visitor, .context = context};
+    uint32_t used = atomic_load_explicit(&region_pool_used, memory_order_acquire);
+    for (uint32_t i = 0; i < used && i < REGION_RECORDS; i++) {
+        _Atomic uint64_t *planes[LIVE_MAP_PLANES];
+        unsigned char residency[PLANE_PAGES];
+        if (!region_find_planes(&region_pool[i], planes, residency)) {
+            continue;
+        }
+        for (size_t page = 0; page < PLANE_PAGES; page++) {
+            for (unsigned plane = 0; residency[page] >> plane != 0; plane++) {
+                if ((residency[page] >> plane & 1) != 0) {
+                    page_visit_since(&visit, (uintptr_t)region_number[i] << LIVE_MAP_REGION_SHIFT,
+                                     planes[plane], page * PAGE_SLOTS, birth_tick);
+                }
+            }
+        }
+    }
+    return visit.count;
+}
+
 uint64_t live_map_visit_in_order(live_map_visitor *visitor, void *context)
 {
     struct visit visit = {.visitor = visitor, .context = context};

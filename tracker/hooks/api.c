@@ -16,6 +16,9 @@
 #include "hooks/hook.h"
 
 #define FUTEX_WAIT_SHARED 0
+/* Births have 21 bits. Later marks are a tick of the clock apart, so that what was allocated just
+ * before one may seem to come after it. */
+#define MARKS_MAX (1u << 20)
 #define SNAPSHOT_TIMEOUT_S 2
 #define LEAK_CHECK_WAIT_NS 1000000 /* between looks whether the scan is done */
 #define LEAK_CHECK_SHORT_WAITS 100u /* the first ones: a tenth of it, small heaps are quick */
@@ -151,8 +154,10 @@ static void api_mark(struct memtrack_mark *mark)
     }
     totals_publish(thread);
     api_totals(&mark->totals);
-    process_cold.mark_count =
-        atomic_fetch_add_explicit(&process_hot.tick_offset, 1, memory_order_relaxed) + 1;
+    if (process_cold.mark_count < MARKS_MAX) {
+        process_cold.mark_count =
+            atomic_fetch_add_explicit(&process_hot.tick_offset, 1, memory_order_relaxed) + 1;
+    }
     mark->tick = totals_birth_clock();
     mark_peaks_begin(mark->tick, mark->totals.live_bytes);
     /* A new maximum since the mark shows only where it exceeds the tick's. */
@@ -202,7 +207,7 @@ static void api_usage_since(const struct memtrack_mark *mark, struct memtrack_us
         now.temporary_allocations - mark->totals.temporary_allocations;
     usage->peak_bytes = mark_peaks_since(mark->tick) - mark->totals.live_bytes;
     struct usage_visit visit = {.mark = mark, .usage = usage};
-    live_map_visit(usage_add, &visit);
+    live_map_visit_since(mark->tick, usage_add, &visit);
     usage->is_valid = true;
     thread_leave(thread);
 }
@@ -249,7 +254,7 @@ static size_t api_sites_since(const struct memtrack_mark *mark, struct memtrack_
     struct usage_visit visit = {.mark = mark, .sites = raw_map_lazy(table_bytes)};
     size_t count = 0;
     if (visit.sites != NULL) {
-        live_map_visit(site_add, &visit);
+        live_map_visit_since(mark->tick, site_add, &visit);
         end = stack_table_end(process_cold.image); /* ids beyond it are untouched pages */
         for (uint32_t stack = 0; stack < end; stack++) {
             const struct site_sum *sum = &visit.sites[stack];
@@ -376,7 +381,7 @@ static size_t api_ignore_since(const struct memtrack_mark *mark)
         visit.count = 0;
         struct thread *thread = thread_enter();
         if (thread != NULL) {
-            live_map_visit(ignored_add, &visit);
+            live_map_visit_since(mark->tick, ignored_add, &visit);
             thread_leave(thread);
         }
         for (size_t i = 0; i < visit.count; i++) {
@@ -541,7 +546,7 @@ static int api_leak_check_since(const struct memtrack_mark *mark, struct memtrac
     }
     struct memtrack_usage usage = {0};
     struct usage_visit visit = {.mark = mark, .usage = &usage};
-    live_map_visit(usage_add, &visit);
+    live_map_visit_since(mark->tick, usage_add, &visit);
     if (usage.live_blocks == 0) {
         return 0;
     }

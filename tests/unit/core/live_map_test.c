@@ -158,6 +158,17 @@ static void live_map_agrees_with_a_model_over_random_heaps(void **state)
     assert_true(model.blocks > 100);
     assert_int_equal(visited.blocks, model.blocks);
     assert_int_equal(visited.bytes, model.bytes);
+    static const uint32_t ticks[] = {0, 1, 500, 1000, 1001, LIVE_RECORD_BIRTH_MAX};
+    for (size_t i = 0; i < sizeof ticks / sizeof *ticks; i++) {
+        uint64_t younger = 0;
+        for (size_t granule = 0; granule < MODEL_GRANULES; granule++) {
+            younger += model.live_granules[granule] != 0
+                       && model.block[granule].birth_tick >= ticks[i];
+        }
+        visited = (struct visited){.model = &model};
+        live_map_visit_since(ticks[i], visit_compare, &visited);
+        assert_int_equal(visited.blocks, younger);
+    }
 }
 
 /* Two threads own the two halves of each window, as two threads that share an arena of
