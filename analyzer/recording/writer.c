@@ -67,6 +67,12 @@ static const char *writer_advice(int code)
     }
 }
 
+/* What a person calls the file. */
+static const char *writer_name(const struct recording_writer *writer)
+{
+    return writer->final_path != NULL ? writer->final_path : writer->path;
+}
+
 int writer_fail(struct recording_writer *writer, int sqlite_code)
 {
     if (writer->failure.code == 0) {
@@ -75,9 +81,9 @@ int writer_fail(struct recording_writer *writer, int sqlite_code)
                           : code == EIO  ? sqlite3_errstr(sqlite_code)
                                          : strerror(code);
         mt_error_set(&writer->failure, -code, MT_STATUS_FAILED,
-                     "%s: %s could not be written and is lost: %s; what was written before is "
-                     "kept, %s",
-                     writer->path, writer->what[0] != '\0' ? writer->what : "the recording", why,
+                     "%s: %s could not be written and is lost: %s; %s%s",
+                     writer_name(writer), writer->what[0] != '\0' ? writer->what : "the recording", why,
+                     writer->final_path != NULL ? "" : "what was written before is kept, ",
                      writer_advice(code));
     }
     return writer->failure.code;
@@ -213,12 +219,17 @@ void recording_writer_abandon(struct recording_writer *writer)
     intern_addresses_deinit(&writer->addresses);
     writer_free_packed(writer);
     free(writer->snapshots);
+    if (writer->final_path != NULL) {
+        unlink(writer->path); /* never finished */
+        free(writer->final_path);
+    }
     free(writer->path);
     free(writer);
 }
 
 /* Write-ahead log: the file itself changes at checkpoints only. Exclusive locking keeps
- * the log's index in our memory instead of in a third file. */
+ * the log's index in our memory instead of in a third file. What is written at once has no
+ * log: nobody sees it before it is whole. */
 static int writer_open(struct recording_writer *writer)
 {
     int code = sqlite3_open_v2(writer->path, &writer->database,
@@ -227,15 +238,18 @@ static int writer_open(struct recording_writer *writer)
         return writer_fail(writer, code);
     }
     sqlite3_extended_result_codes(writer->database, 1);
-    sqlite3_db_config(writer->database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    /* Defensive would insist on a journal. */
+    sqlite3_db_config(writer->database, SQLITE_DBCONFIG_DEFENSIVE, writer->final_path == NULL,
+                      NULL);
     sqlite3_db_config(writer->database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_db_config(writer->database, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-    return writer_execute(writer, "PRAGMA locking_mode=EXCLUSIVE;"
-                                  "PRAGMA synchronous=OFF;"
-                                  "PRAGMA cache_size=-16384;"
-                                  "PRAGMA temp_store=MEMORY;"
-                                  "PRAGMA journal_mode=WAL;"
-                                  "PRAGMA wal_autocheckpoint=4096;");
+    writer_execute(writer, "PRAGMA locking_mode=EXCLUSIVE;"
+                           "PRAGMA synchronous=OFF;"
+                           "PRAGMA cache_size=-16384;"
+                           "PRAGMA temp_store=MEMORY;");
+    return writer_execute(writer, writer->final_path != NULL
+                                      ? "PRAGMA journal_mode=OFF;"
+                                      : "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=4096;");
 }
 
 /* Writes the empty recording and closes the file. Returns 0 or an errno. */
@@ -255,7 +269,9 @@ static int writer_put_blank(int file)
     return code;
 }
 
-static int writer_reserve_file(const char *path, bool overwrite, struct mt_error *error)
+/* `name` is what a person calls the file. */
+static int writer_reserve_file(const char *path, const char *name, bool overwrite,
+                               struct mt_error *error)
 {
     struct stat status;
     if (overwrite && lstat(path, &status) == 0) {
@@ -263,7 +279,7 @@ static int writer_reserve_file(const char *path, bool overwrite, struct mt_error
             return mt_error_set(error, -EEXIST, MT_STATUS_FAILED,
                                 "%s: not a regular file, so it is not replaced; choose another "
                                 "name with -o",
-                                path);
+                                name);
         }
         unlink(path);
     }
@@ -280,11 +296,11 @@ static int writer_reserve_file(const char *path, bool overwrite, struct mt_error
         return mt_error_set(error, -code, MT_STATUS_FAILED,
                             "%s: exists already; use -f to replace it, or choose another name "
                             "with -o",
-                            path);
+                            name);
     }
     return mt_error_set(error, -code, MT_STATUS_FAILED,
                         "%s: the recording cannot be created: %s; choose another place with -o",
-                        path, strerror(code));
+                        name, strerror(code));
 }
 
 /* Companions of an older file of this name would be taken for ours. */
@@ -300,10 +316,23 @@ static void writer_remove_companions(const char *path)
     }
 }
 
+/* Opens the file and writes the first facts. The schema is in the file itself from the start,
+ * so that it is known for a recording even if its log gets lost. */
+static int writer_begin_recording(struct recording_writer *writer, const struct recording_run *run)
+{
+    writer->is_marked_partial = true;
+    writer->are_rows_counted = true;
+    if (writer_open(writer) == 0 && recording_writer_begin(writer, "the recording") == 0) {
+        recording_writer_set_run(writer, run);
+        recording_writer_set_fact(writer, "complete", "0");
+    }
+    return recording_writer_commit(writer, NULL);
+}
+
 int recording_writer_create(const char *path, const struct recording_run *run, bool overwrite,
                             struct recording_writer **writer, struct mt_error *error)
 {
-    int code = writer_reserve_file(path, overwrite, error);
+    int code = writer_reserve_file(path, path, overwrite, error);
     if (code != 0) {
         return code;
     }
@@ -312,14 +341,7 @@ int recording_writer_create(const char *path, const struct recording_run *run, b
     if (made == NULL) {
         return mt_error_set(error, -ENOMEM, MT_STATUS_FAILED, "%s: no memory for the writer", path);
     }
-    made->is_marked_partial = true;
-    made->are_rows_counted = true;
-    /* The schema is in the file itself from the start, so that it is known for a recording
-     * even if its log gets lost. */
-    if (writer_open(made) == 0 && recording_writer_begin(made, "the recording") == 0
-        && recording_writer_set_run(made, run) == 0
-        && recording_writer_set_fact(made, "complete", "0") == 0
-        && recording_writer_commit(made, NULL) == 0) {
+    if (writer_begin_recording(made, run) == 0) {
         *writer = made;
         return 0;
     }
@@ -328,6 +350,57 @@ int recording_writer_create(const char *path, const struct recording_run *run, b
     unlink(path);
     writer_remove_companions(path);
     return code;
+}
+
+/* Refuses what writer_reserve_file() would refuse, and changes nothing. */
+static int writer_check_name(const char *path, bool overwrite, struct mt_error *error)
+{
+    struct stat status;
+    if (lstat(path, &status) != 0 || (overwrite && S_ISREG(status.st_mode))) {
+        return 0;
+    }
+    return mt_error_set(error, -EEXIST, MT_STATUS_FAILED,
+                        overwrite ? "%s: not a regular file, so it is not replaced; choose another "
+                                    "name with -o"
+                                  : "%s: exists already; use -f to replace it, or choose another "
+                                    "name with -o",
+                        path);
+}
+
+int recording_writer_create_at_once(const char *path, const struct recording_run *run,
+                                    bool overwrite, struct recording_writer **writer,
+                                    struct mt_error *error)
+{
+    char *beside = NULL;
+    int code = writer_check_name(path, overwrite, error);
+    if (code != 0) {
+        return code;
+    }
+    if (asprintf(&beside, "%s.%d.part", path, (int)getpid()) < 0) {
+        return mt_error_set(error, -ENOMEM, MT_STATUS_FAILED, "%s: no memory for the writer", path);
+    }
+    code = writer_reserve_file(beside, path, true, error);
+    struct recording_writer *made = code == 0 ? writer_new(beside) : NULL;
+    free(beside);
+    if (code != 0) {
+        return code;
+    }
+    char *final_path = strdup(path);
+    if (made == NULL || final_path == NULL) {
+        free(final_path);
+        recording_writer_abandon(made);
+        return mt_error_set(error, -ENOMEM, MT_STATUS_FAILED, "%s: no memory for the writer", path);
+    }
+    made->final_path = final_path;
+    made->replaces_file = overwrite;
+    code = writer_begin_recording(made, run);
+    if (code != 0) {
+        recording_writer_failure(made, error);
+        recording_writer_abandon(made);
+        return code;
+    }
+    *writer = made;
+    return 0;
 }
 
 /* One number of the database's header. */
@@ -411,6 +484,34 @@ int recording_writer_commit(struct recording_writer *writer, struct mt_error *er
     return recording_writer_failure(writer, error);
 }
 
+/* What was written at once is whole: it takes its name. */
+static int writer_give_name(struct recording_writer *writer)
+{
+    if (writer->failure.code != 0) {
+        return writer->failure.code;
+    }
+    sqlite3_close(writer->database);
+    writer->database = NULL;
+    unsigned how = writer->replaces_file ? 0 : RENAME_NOREPLACE;
+    int result = renameat2(AT_FDCWD, writer->path, AT_FDCWD, writer->final_path, how);
+    if (result != 0 && how != 0 && errno == EINVAL) { /* some file systems do not know it */
+        errno = EEXIST;
+        result = access(writer->final_path, F_OK) == 0
+                     ? -1
+                     : rename(writer->path, writer->final_path);
+    }
+    if (result != 0) {
+        int code = errno;
+        return mt_error_set(&writer->failure, -code, MT_STATUS_FAILED,
+                            "%s: could not get its name: %s; choose another place with -o",
+                            writer->final_path, strerror(code));
+    }
+    writer_remove_companions(writer->final_path);
+    free(writer->final_path);
+    writer->final_path = NULL;
+    return 0;
+}
+
 int recording_writer_finish(struct recording_writer *writer, bool is_complete,
                             struct mt_error *error)
 {
@@ -424,7 +525,8 @@ int recording_writer_finish(struct recording_writer *writer, bool is_complete,
         writer->statements[i] = NULL;
     }
     snprintf(writer->what, sizeof(writer->what), "%s", "the last part of the recording");
-    int code = writer_execute(writer, "PRAGMA journal_mode=DELETE");
+    int code = writer->final_path != NULL ? writer_give_name(writer)
+                                          : writer_execute(writer, "PRAGMA journal_mode=DELETE");
     recording_writer_failure(writer, error);
     recording_writer_abandon(writer);
     return code;

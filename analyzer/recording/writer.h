@@ -39,6 +39,13 @@ struct recording_writer;
 int recording_writer_create(const char *path, const struct recording_run *run, bool overwrite,
                             struct recording_writer **writer, struct mt_error *error);
 
+/* The same for what is written in one go, such as a snapshot: faster, because nothing of it
+ * can be taken back. It gets its name, and replaces what had it, when it is finished; until
+ * then it is a file beside it, which is removed when the writing fails. */
+int recording_writer_create_at_once(const char *path, const struct recording_run *run,
+                                    bool overwrite, struct recording_writer **writer,
+                                    struct mt_error *error);
+
 /* Opens a recording to add to it (descendants that ended later, symbols). Refuses what
  * the reader would refuse. Clears `complete` when the first transaction is committed and
  * must be finished again. */

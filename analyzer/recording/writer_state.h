@@ -92,6 +92,7 @@ struct writer_packed {
 struct recording_writer {
     char *path;
     char *final_path; /* what `path` is called when it is finished; NULL: the same */
+    bool replaces_file; /* that of the final path */
     sqlite3 *database;
     sqlite3_stmt *statements[WRITER_STATEMENTS];
     sqlite3_stmt *current; /* being bound */

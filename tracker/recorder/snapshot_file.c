@@ -179,7 +179,8 @@ int snapshot_file_write(const struct arena_file *file, const struct snapshot_fil
     uint32_t count;
     bool is_alive;
     snapshot_fill_run(file, &run);
-    int code = recording_writer_create(options->output, &run, options->overwrite, &recording, error);
+    int code = recording_writer_create_at_once(options->output, &run, options->overwrite,
+                                               &recording, error);
     if (code == -EEXIST) {
         return mt_error_set(error, code, MT_STATUS_FAILED,
                             "%s: exists: remove it, choose another name with -o, or give -f",
@@ -207,7 +208,6 @@ int snapshot_file_write(const struct arena_file *file, const struct snapshot_fil
         return recording_writer_finish(recording, true, error);
     }
     recording_writer_abandon(recording);
-    (void)unlink(options->output);
     return mt_error_set(error, code, MT_STATUS_FAILED, "%s: the snapshot failed: %s",
                         options->output, strerror(-code));
 }
