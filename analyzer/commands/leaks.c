@@ -137,13 +137,9 @@ static int leaks_ask(pid_t pid, const char *path, struct mt_error *error)
                             "%d: it has not recorded anything yet: try again", (int)pid);
     }
     if (code == 0) {
-        code = snapshot_file_write(&file, &options, error);
+        code = names_take_snapshot(&file, &options, pid, false, error);
     }
     arena_file_close(&file);
-    if (code == 0) {
-        struct mt_error ignored = {0};
-        (void)names_resolve(path, pid, true, &ignored);
-    }
     return code;
 }
 

@@ -43,8 +43,8 @@ int names_resolve(const char *recording, pid_t pid, bool is_complete, struct mt_
     return code != 0 ? code : names_resolve_open(recording, writer, pid, is_complete, error);
 }
 
-int names_resolve_open(const char *recording, struct recording_writer *writer, pid_t pid,
-                       bool is_complete, struct mt_error *error)
+static int names_add(const char *recording, struct recording_writer *writer, pid_t pid,
+                     struct mt_error *error)
 {
     struct symbolizer *symbolizer = NULL;
     /* Only servers that DEBUGINFOD_URLS names are asked. */
@@ -53,20 +53,41 @@ int names_resolve_open(const char *recording, struct recording_writer *writer, p
         .use_debuginfod = true, .cache_directory = names_cache_folder(folder, sizeof(folder))};
     int code = symbolizer_new(&symbols, &symbolizer);
     if (code != 0) {
-        mt_error_set(error, code, MT_STATUS_FAILED,
-                     "%s: naming its addresses: %s: free some"
-                     " memory",
-                     recording, strerror(-code));
-    } else {
-        int pids[] = {(int)pid};
-        struct resolve_recording_options options = {.perf_map_pids = pids,
-                                                    .perf_map_pid_count = pid > 0 ? 1 : 0};
-        code = resolve_recording(writer, symbolizer, &options, error);
-        symbolizer_free(symbolizer);
+        return mt_error_set(error, code, MT_STATUS_FAILED,
+                            "%s: naming its addresses: %s: free some"
+                            " memory",
+                            recording, strerror(-code));
     }
+    int pids[] = {(int)pid};
+    struct resolve_recording_options options = {.perf_map_pids = pids,
+                                                .perf_map_pid_count = pid > 0 ? 1 : 0};
+    code = resolve_recording(writer, symbolizer, &options, error);
+    symbolizer_free(symbolizer);
+    return code;
+}
+
+int names_resolve_open(const char *recording, struct recording_writer *writer, pid_t pid,
+                       bool is_complete, struct mt_error *error)
+{
+    int code = names_add(recording, writer, pid, error);
     if (code != 0) {
         recording_writer_abandon(writer);
         return code;
     }
     return recording_writer_finish(writer, is_complete, error);
+}
+
+int names_take_snapshot(const struct arena_file *file, const struct snapshot_file_options *options,
+                        pid_t pid, bool is_nameless, struct mt_error *error)
+{
+    struct recording_writer *writer = NULL;
+    int code = snapshot_file_write(file, options, &writer, error);
+    if (code != 0) {
+        return code;
+    }
+    if (!is_nameless) {
+        struct mt_error ignored = {0};
+        (void)names_add(options->output, writer, pid, &ignored);
+    }
+    return recording_writer_finish(writer, true, error);
 }

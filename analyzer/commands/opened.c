@@ -59,12 +59,8 @@ static int opened_convert(const char *name, pid_t pid, const char *path, struct 
     if (pid > 0) {
         options.only = arena_find_index(&file, pid);
     }
-    code = snapshot_file_write(&file, &options, error);
+    code = names_take_snapshot(&file, &options, pid, false, error);
     arena_file_close(&file);
-    if (code == 0) {
-        struct mt_error ignored = {0};
-        (void)names_resolve(path, pid, true, &ignored);
-    }
     return code;
 }
 

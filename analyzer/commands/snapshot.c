@@ -106,13 +106,9 @@ static int snapshot_take(struct snapshot_arguments *arguments, struct mt_error *
         }
     }
     if (code == 0) {
-        code = snapshot_file_write(&file, &arguments->options, error);
+        code = names_take_snapshot(&file, &arguments->options, pid, arguments->is_nameless, error);
     }
     arena_file_close(&file);
-    if (code == 0 && !arguments->is_nameless) {
-        struct mt_error ignored = {0};
-        (void)names_resolve(arguments->options.output, pid, true, &ignored);
-    }
     return code;
 }
 

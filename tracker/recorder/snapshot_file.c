@@ -172,7 +172,7 @@ static struct tracked **snapshot_find_processes(const struct arena_file *file, i
 }
 
 int snapshot_file_write(const struct arena_file *file, const struct snapshot_file_options *options,
-                        struct mt_error *error)
+                        struct recording_writer **writer, struct mt_error *error)
 {
     struct recording_run run;
     struct recording_writer *recording = NULL;
@@ -205,7 +205,8 @@ int snapshot_file_write(const struct arena_file *file, const struct snapshot_fil
     int committed = recording_writer_commit(recording, error);
     code = committed != 0 ? committed : code;
     if (code == 0) {
-        return recording_writer_finish(recording, true, error);
+        *writer = recording;
+        return 0;
     }
     recording_writer_abandon(recording);
     return mt_error_set(error, code, MT_STATUS_FAILED, "%s: the snapshot failed: %s",

@@ -24,9 +24,11 @@ struct snapshot_file_options {
                          some milliseconds */
 };
 
-/* Writes the recording, complete but for names. Returns 0, or a negative errno and *error;
- * then nothing is left at `output` that was not there before. */
+/* Writes the recording, complete but for names, into a writer that the caller adds names to
+ * and finishes: then it gets its name. Returns 0, or a negative errno and *error; then
+ * nothing is at `output` that was not there before. */
+struct recording_writer;
 int snapshot_file_write(const struct arena_file *file, const struct snapshot_file_options *options,
-                        struct mt_error *error);
+                        struct recording_writer **writer, struct mt_error *error);
 
 #endif
