@@ -113,12 +113,18 @@ static void *diff_load_side(void *context)
     return NULL;
 }
 
-/* Loads both sides at once: they share nothing. */
+/* Loads both sides: two states of one recording together, two recordings at once. */
 static int diff_load(const struct view_options *options, const char *const process[2],
                      struct opened sides[2], struct mt_error *error)
 {
     struct diff_load loads[2];
     pthread_t thread;
+    if (opened_is_same_file(options->files[0], options->files[1])) {
+        int code = opened_open(&sides[0], options->files[0], process[0], error);
+        return code != 0 ? code
+                         : opened_open_beside(&sides[1], &sides[0], options->files[1],
+                                              process[1], error);
+    }
     for (size_t i = 0; i < 2; i++) {
         loads[i] = (struct diff_load){
             .opened = &sides[i], .file = options->files[i], .process = process[i]};
@@ -152,8 +158,8 @@ static int run(const struct view_options *options, struct mt_error *error)
     if (code == 0) {
         code = diff_show(options, &sides[0], &sides[1], error);
     }
+    opened_close(&sides[1]); /* it may share with the other */
     opened_close(&sides[0]);
-    opened_close(&sides[1]);
     return code;
 }
 

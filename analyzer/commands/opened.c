@@ -153,6 +153,35 @@ static int opened_open_as(struct opened *opened, const char *file, const char *p
     return 0;
 }
 
+bool opened_is_same_file(const char *file, const char *other)
+{
+    struct region *region = region_new();
+    struct model_selector selectors[2];
+    struct mt_error ignored = {0};
+    bool is_same = model_selector_parse(region, file, &selectors[0], &ignored) == 0
+                   && model_selector_parse(region, other, &selectors[1], &ignored) == 0
+                   && strcmp(selectors[0].path, selectors[1].path) == 0
+                   && opened_pid(selectors[0].path) == 0
+                   && !arena_find_is_arena(selectors[0].path);
+    region_free(region);
+    return is_same;
+}
+
+int opened_open_beside(struct opened *opened, const struct opened *first, const char *file,
+                       const char *process, struct mt_error *error)
+{
+    struct region *region = region_new();
+    struct model_selector selector;
+    *opened = (struct opened){.is_named = process != NULL};
+    int code = model_selector_parse(region, file, &selector, error);
+    selector.is_lean = true;
+    if (code == 0) {
+        code = model_load_state(first->model, &selector, &opened->model, error);
+    }
+    region_free(region);
+    return code != 0 ? code : opened_choose(opened->model, process, &opened->process, error);
+}
+
 int opened_open(struct opened *opened, const char *file, const char *process,
                 struct mt_error *error)
 {

@@ -35,6 +35,12 @@ int opened_open_whole(struct opened *opened, const char *file, const char *proce
                       struct mt_error *error);
 /* Says on stderr which process is shown, where nobody named one and it is not the first. */
 void opened_tell_choice(const struct opened *opened);
+/* As opened_open(), for another state of the recording that `first` is of: loads only what
+ * differs. Close it before `first`. */
+int opened_open_beside(struct opened *opened, const struct opened *first, const char *file,
+                       const char *process, struct mt_error *error);
+/* Whether both names mean states of one recording. */
+bool opened_is_same_file(const char *file, const char *other);
 void opened_close(struct opened *opened);
 
 #endif

@@ -532,11 +532,31 @@ static void load_finish_sites(struct loader *loader)
     process->site_count = loader->site_count;
 }
 
+/* What a process is in every state. */
 static void load_process(struct model *model, struct model_process *process)
 {
     struct recording_reader *reader = model->reader;
     struct loader loader = {.model = model, .process = process};
     int64_t id = process->row.id;
+    loader.image = model_load_image(model, process->row.image);
+    recording_reader_each(reader, RECORDING_TABLE_ARGUMENT, id, load_visit_argument, &loader);
+    process->arguments = load_take(&loader, sizeof(*process->arguments), &process->argument_count);
+    recording_reader_each(reader, RECORDING_TABLE_THREAD, id, load_visit_thread, &loader);
+    process->threads = load_take(&loader, sizeof(*process->threads), &process->thread_count);
+    recording_reader_each(reader, RECORDING_TABLE_SNAPSHOT_PROCESS, id, load_visit_snapshot_process,
+                          &loader);
+    process->snapshots = load_take(&loader, sizeof(*process->snapshots), &process->snapshot_count);
+    recording_reader_each(reader, RECORDING_TABLE_POINT, id, load_visit_point, &loader);
+    process->points = load_take(&loader, sizeof(*process->points), &process->point_count);
+    recording_reader_each(reader, RECORDING_TABLE_DEFECT, id, load_visit_defect, &loader);
+    process->defects = load_take(&loader, sizeof(*process->defects), &process->defect_count);
+    free(loader.list.items);
+}
+
+/* What it is in the state that was selected. */
+static void load_process_state(struct model *model, struct model_process *process)
+{
+    struct loader loader = {.model = model, .process = process};
     loader.image = model_load_image(model, process->row.image);
     struct model_tables *tables = model->tables;
     size_t known = tables->site_index_count;
@@ -551,20 +571,10 @@ static void load_process(struct model *model, struct model_process *process)
         loader.sites = region_alloc_array(model->region, loader.site_capacity,
                                           sizeof(*loader.sites));
     }
-    recording_reader_each(reader, RECORDING_TABLE_ARGUMENT, id, load_visit_argument, &loader);
-    process->arguments = load_take(&loader, sizeof(*process->arguments), &process->argument_count);
-    recording_reader_each(reader, RECORDING_TABLE_THREAD, id, load_visit_thread, &loader);
-    process->threads = load_take(&loader, sizeof(*process->threads), &process->thread_count);
-    recording_reader_each(reader, RECORDING_TABLE_SNAPSHOT_PROCESS, id, load_visit_snapshot_process,
-                          &loader);
-    process->snapshots = load_take(&loader, sizeof(*process->snapshots), &process->snapshot_count);
-    recording_reader_each(reader, RECORDING_TABLE_POINT, id, load_visit_point, &loader);
-    process->points = load_take(&loader, sizeof(*process->points), &process->point_count);
-    recording_reader_each(reader, RECORDING_TABLE_DEFECT, id, load_visit_defect, &loader);
-    process->defects = load_take(&loader, sizeof(*process->defects), &process->defect_count);
     load_sites(&loader);
     if (!model->selector.is_lean) {
-        recording_reader_each(reader, RECORDING_TABLE_CPU, id, load_visit_cpu, &loader);
+        recording_reader_each(model->reader, RECORDING_TABLE_CPU, process->row.id, load_visit_cpu,
+                              &loader);
     }
     process->cpu = load_take(&loader, sizeof(*process->cpu), &process->cpu_count);
     load_census(&loader);
@@ -675,9 +685,19 @@ static int load_all(struct model *model, struct mt_error *error)
     model_load_symbols(model);
     for (size_t i = 0; i < model->process_count; i++) {
         load_process(model, &model->processes[i]);
+        load_process_state(model, &model->processes[i]);
     }
     model->state_seconds = load_state_seconds(model);
     return 0;
+}
+
+static void load_copy_selector(struct model *model, const struct model_selector *selector,
+                               const char *path)
+{
+    model->selector = *selector;
+    model->selector.path = region_copy_text(model->region, path);
+    model->selector.label = region_copy_text(model->region, selector->label);
+    model->selector.text = region_copy_text(model->region, selector->text);
 }
 
 int model_load(const struct model_selector *selector, struct model **model, struct mt_error *error)
@@ -692,10 +712,7 @@ int model_load(const struct model_selector *selector, struct model **model, stru
     made->region = region;
     made->reader = reader;
     made->run = recording_reader_run(reader);
-    made->selector = *selector;
-    made->selector.path = region_copy_text(region, selector->path);
-    made->selector.label = region_copy_text(region, selector->label);
-    made->selector.text = region_copy_text(region, selector->text);
+    load_copy_selector(made, selector, selector->path);
     made->tables = region_alloc(region, sizeof(*made->tables));
     code = load_all(made, error);
     if (code != 0) {
@@ -706,9 +723,70 @@ int model_load(const struct model_selector *selector, struct model **model, stru
     return 0;
 }
 
+/* The same processes with nothing in them that depends on the state. */
+static void load_copy_processes(struct model *model, const struct model *base)
+{
+    model->process_count = base->process_count;
+    model->processes =
+        region_alloc_array(model->region, base->process_count, sizeof(*model->processes));
+    for (size_t i = 0; i < base->process_count; i++) {
+        const struct model_process *from = &base->processes[i];
+        model->processes[i] = (struct model_process){
+            .row = from->row,
+            .arguments = from->arguments,
+            .argument_count = from->argument_count,
+            .points = from->points,
+            .point_count = from->point_count,
+            .snapshots = from->snapshots,
+            .snapshot_count = from->snapshot_count,
+            .defects = from->defects,
+            .defect_count = from->defect_count,
+            .threads = from->threads,
+            .thread_count = from->thread_count,
+        };
+    }
+    load_build_tree(model);
+}
+
+int model_load_state(struct model *base, const struct model_selector *selector,
+                     struct model **model, struct mt_error *error)
+{
+    struct region *region = region_new();
+    struct model *made = region_alloc(region, sizeof(*made));
+    *made = (struct model){
+        .region = region,
+        .reader = base->reader,
+        .run = base->run,
+        .snapshots = base->snapshots,
+        .snapshot_count = base->snapshot_count,
+        .modules = base->modules,
+        .module_count = base->module_count,
+        .stack_count = base->stack_count,
+        .tables = base->tables,
+        .base = base,
+    };
+    load_copy_selector(made, selector, base->selector.path);
+    int code = load_choose_state(made, error);
+    if (code != 0) {
+        model_free(made);
+        return code;
+    }
+    load_copy_processes(made, base);
+    for (size_t i = 0; i < made->process_count; i++) {
+        load_process_state(made, &made->processes[i]);
+    }
+    made->state_seconds = load_state_seconds(made);
+    *model = made;
+    return 0;
+}
+
 void model_free(struct model *model)
 {
     if (model == NULL) {
+        return;
+    }
+    if (model->base != NULL) {
+        region_free(model->region);
         return;
     }
     for (size_t i = 0; i < model->tables->image_count; i++) {

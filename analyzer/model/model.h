@@ -199,11 +199,17 @@ struct model {
     size_t module_count;
     size_t stack_count;
     struct model_tables *tables; /* addresses and stacks; model/tables.h */
+    struct model *base;          /* that this one shares all but sites with; NULL: none */
 };
 
 /* Loads a recording in the state that `selector` names. Errors as the reader's, and
  * MT_STATUS_USAGE for a state that the recording does not have. */
 int model_load(const struct model_selector *selector, struct model **model, struct mt_error *error);
+/* Another state of the recording that `base` was loaded from; selector->path is not looked
+ * at. What does not depend on the state is shared: reader, modules, addresses, stacks (equal
+ * stacks are the same object), points, snapshots. `base` must be freed after it. */
+int model_load_state(struct model *base, const struct model_selector *selector,
+                     struct model **model, struct mt_error *error);
 void model_free(struct model *model); /* NULL is fine */
 
 /* Nothing is missing as far as can be known. */
