@@ -280,7 +280,12 @@ static int load_visit_sample(void *context, const void *row)
 static int load_visit_lifetime(void *context, const void *row)
 {
     const struct recording_lifetime *lifetime = row;
+    const struct loader *loader = context;
     struct model_site *site = load_site(context, lifetime->stack);
+    if (site->lifetimes == NULL) {
+        site->lifetimes = region_alloc_array(loader->model->region, RECORDING_LIFETIME_BUCKETS,
+                                             sizeof(*site->lifetimes));
+    }
     for (size_t i = 0; i < RECORDING_LIFETIME_BUCKETS; i++) {
         site->lifetimes[i] += lifetime->frees[i];
     }

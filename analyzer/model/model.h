@@ -93,7 +93,7 @@ struct model_site {
     int64_t live_bytes;
     int64_t peak_blocks; /* share at the process's peak */
     int64_t peak_bytes;
-    int64_t lifetimes[RECORDING_LIFETIME_BUCKETS];
+    int64_t *lifetimes; /* [0..RECORDING_LIFETIME_BUCKETS); NULL: all 0, or not loaded */
     struct model_variance variance;
     struct model_leaks leaks;
     int64_t led_blocks;
@@ -104,6 +104,12 @@ struct model_site {
     int64_t cpu_samples;
     int64_t allocator_samples;
 };
+
+/* Blocks that lived [2^bucket, 2^(bucket+1)) ticks. */
+static inline int64_t model_site_lifetimes(const struct model_site *site, size_t bucket)
+{
+    return site->lifetimes != NULL ? site->lifetimes[bucket] : 0;
+}
 
 struct model_defect {
     enum recording_error_kind kind;

@@ -17,8 +17,8 @@ void lifetimes_add(struct lifetimes *lifetimes, const struct model_site *site)
     int64_t shortest = site->frees;
     for (size_t i = 0; i < RECORDING_LIFETIME_BUCKETS; i++) {
         size_t at = 1 + i / LIFETIMES_BUCKETS_EACH;
-        lifetimes->blocks[at < longest ? at : longest] += site->lifetimes[i];
-        shortest -= site->lifetimes[i];
+        lifetimes->blocks[at < longest ? at : longest] += model_site_lifetimes(site, i);
+        shortest -= model_site_lifetimes(site, i);
     }
     /* What is read while the program runs may not add up by a few. */
     lifetimes->blocks[0] += shortest > 0 ? shortest : 0;

@@ -178,7 +178,7 @@ static int64_t site_lifetimes_us(const struct model_site *site, int64_t tick_ns)
     double sum_us = 0;
     double tick_us = tick_ns > 0 ? (double)tick_ns / 1e3 : 0;
     for (unsigned i = 0; i < RECORDING_LIFETIME_BUCKETS; i++) {
-        sum_us += (double)site->lifetimes[i] * 1.5 * (double)(1u << i) * tick_us;
+        sum_us += (double)model_site_lifetimes(site, i) * 1.5 * (double)(1u << i) * tick_us;
     }
     return sum_us < 9e18 ? (int64_t)sum_us : INT64_MAX;
 }

@@ -204,10 +204,10 @@ static void write_lifetimes(struct report_tree *tree, const struct model *model,
     double from = 0;
     double tick = (double)model->run->tick_ns / 1e9;
     for (size_t i = 0; i < RECORDING_LIFETIME_BUCKETS; i++) {
-        rest -= site->lifetimes[i];
+        rest -= model_site_lifetimes(site, i);
     }
     for (size_t i = 0; i <= RECORDING_LIFETIME_BUCKETS; i++) {
-        int64_t frees = i == 0 ? rest : site->lifetimes[i - 1];
+        int64_t frees = i == 0 ? rest : model_site_lifetimes(site, i - 1);
         if (frees > 0) {
             tree_object(tree, NULL);
             tree_number(tree, "from_seconds", from);

@@ -26,7 +26,8 @@ static void lifetimes_name_each_class_by_its_limit(void **state)
     struct region *region = region_new();
     (void)state;
     for (size_t i = 0; i < RECORDING_LIFETIME_BUCKETS; i++) {
-        struct model_site site = {.frees = 7};
+        int64_t buckets[RECORDING_LIFETIME_BUCKETS] = {0};
+        struct model_site site = {.lifetimes = buckets, .frees = 7};
         site.lifetimes[i] = 7;
         assert_string_equal(text_of(region, &site), names[i]);
     }
@@ -39,7 +40,8 @@ static void lifetimes_name_each_class_by_its_limit(void **state)
 static void lifetimes_show_the_three_largest_in_order_of_time(void **state)
 {
     struct region *region = region_new();
-    struct model_site site = {.frees = 900, .live_blocks = 100};
+    int64_t buckets[RECORDING_LIFETIME_BUCKETS] = {0};
+    struct model_site site = {.lifetimes = buckets, .frees = 900, .live_blocks = 100};
     (void)state;
     site.lifetimes[1] = 50;   /* <80ms */
     site.lifetimes[8] = 400;  /* <5s */
@@ -55,7 +57,8 @@ static void lifetimes_round_no_remainder_away(void **state)
     assert_string_equal(text_of(region, &(struct model_site){.frees = 99999, .live_blocks = 1}),
                         "<10ms 99%, live <1%");
     /* What is read while the program runs may be torn. */
-    struct model_site site = {.frees = 1, .live_blocks = -3};
+    int64_t buckets[RECORDING_LIFETIME_BUCKETS] = {0};
+    struct model_site site = {.lifetimes = buckets, .frees = 1, .live_blocks = -3};
     site.lifetimes[0] = 4;
     assert_string_equal(text_of(region, &site), "<80ms 100%");
     region_free(region);
