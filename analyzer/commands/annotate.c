@@ -62,13 +62,13 @@ static const struct view_command annotate_command = {
            "SOURCE is a path or its end, such as cache.c or src/cache.c. A block counts for the "
            "line in the program that caused it; inlined code counts for its own line. CPU self is "
            "time in the line itself, CPU total in it or in what it calls.",
-    .takes = {{VIEW_FORMAT, .words = annotate_format_names},
-              {VIEW_OUTPUT},
-              {VIEW_FORCE},
-              {VIEW_TOP, .help = "the N hottest files, 0 for all"},
-              {VIEW_PROCESS},
-              {VIEW_ALL_PROCESSES},
-              {VIEW_LOOK}},
+    .takes = {{.option = VIEW_FORMAT, .words = annotate_format_names},
+              {.option = VIEW_OUTPUT},
+              {.option = VIEW_FORCE},
+              {.option = VIEW_TOP, .help = "the N hottest files, 0 for all"},
+              {.option = VIEW_PROCESS},
+              {.option = VIEW_ALL_PROCESSES},
+              {.option = VIEW_LOOK}},
     .own = annotate_own_options,
     .parse = parse_own,
 };

@@ -38,13 +38,13 @@ static const struct view_command cpu_command = {
            "self is time in a function itself, total is time in it or in what it called. Time in "
            "malloc and free is known by the site that allocated the block; releases count for "
            "that site too.",
-    .takes = {{VIEW_BY, .words = cpu_by_names},
-              {VIEW_TOP},
-              {VIEW_PROCESS,
+    .takes = {{.option = VIEW_BY, .words = cpu_by_names},
+              {.option = VIEW_TOP},
+              {.option = VIEW_PROCESS,
                .help = "one process, as the report lists them (default: the whole run)"},
-              {VIEW_FORMAT},
-              {VIEW_OUTPUT},
-              {VIEW_LOOK}},
+              {.option = VIEW_FORMAT},
+              {.option = VIEW_OUTPUT},
+              {.option = VIEW_LOOK}},
     .own = cpu_own_options,
     .parse = parse_own,
 };
@@ -75,12 +75,10 @@ static int run(const struct view_options *options, struct cpu_request *request,
 {
     struct region *region = region_new();
     struct opened opened;
-    struct cpu_shown shown = {.how = {.top = options->top,
-                                      .frames_max = options->is_wide ? 0 : CPU_FRAMES_SHOWN}};
-    struct view_result result = {.write = write_json,
-                                 .make_table = make_table,
-                                 .make = make_document,
-                                 .context = &shown};
+    struct cpu_shown shown = {
+        .how = {.top = options->top, .frames_max = options->is_wide ? 0 : CPU_FRAMES_SHOWN}};
+    struct view_result result = {
+        .write = write_json, .make_table = make_table, .make = make_document, .context = &shown};
     int code = opened_open_whole(&opened, options->files[0], options->process, error);
     if (code == 0) {
         request->process = options->process != NULL ? opened.process : NULL;

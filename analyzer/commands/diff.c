@@ -30,21 +30,21 @@ static const struct view_command diff_command = {
            "latest at or before), @label:NAME. Without one it is the end. Two whole recordings "
            "are also compared by peak, allocations, CPU and wall time. Stacks of different builds "
            "of a program are matched by function names and lines.",
-    .takes = {{VIEW_BY, .words = diff_by_names},
-              {VIEW_SORT,
+    .takes = {{.option = VIEW_BY, .words = diff_by_names},
+              {.option = VIEW_SORT,
                .words = diff_sort_names,
                .help = "live (bytes, default), blocks, allocations, allocated (bytes) or "
                        "temporary"},
-              {VIEW_TOP, .help = "rows of the text, 0 for all"},
-              {VIEW_MIN_BYTES},
-              {VIEW_FOCUS},
-              {VIEW_PROCESS,
+              {.option = VIEW_TOP, .help = "rows of the text, 0 for all"},
+              {.option = VIEW_MIN_BYTES},
+              {.option = VIEW_FOCUS},
+              {.option = VIEW_PROCESS,
                .value = "P[,Q]",
                .help = "the process to compare, by pid, #INDEX or name; Q is B's (default: the "
                        "run's first)"},
-              {VIEW_FORMAT},
-              {VIEW_OUTPUT},
-              {VIEW_LOOK}},
+              {.option = VIEW_FORMAT},
+              {.option = VIEW_OUTPUT},
+              {.option = VIEW_LOOK}},
 };
 
 struct diff_shown {
@@ -85,10 +85,8 @@ static int diff_show(const struct view_options *options, const struct opened *a,
                 .top = options->top,
                 .frames_max = options->is_wide ? 0 : DIFF_FRAMES_SHOWN,
                 .stacks_max = options->is_wide ? 0 : DIFF_STACKS_SHOWN}};
-    const struct view_result result = {.write = write_json,
-                                       .make_table = make_table,
-                                       .make = make_document,
-                                       .context = &shown};
+    const struct view_result result = {
+        .write = write_json, .make_table = make_table, .make = make_document, .context = &shown};
     int code = view_show(options, &result, a->model->selector.path, error);
     region_free(region);
     return code;

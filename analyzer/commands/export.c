@@ -16,8 +16,7 @@ struct export_format {
     const char *summary;
     /* One of these. */
     void (*profile)(FILE *out, const struct profile *profile, enum profile_metric metric);
-    void (*other)(FILE *out, const struct view_options *view,
-                  const struct profiled *profiled);
+    void (*other)(FILE *out, const struct view_options *view, const struct profiled *profiled);
     bool is_binary;
     bool needs_metric; /* carries nothing but the metric that was chosen */
 };
@@ -27,11 +26,9 @@ struct export_format {
 static void export_collapsed(FILE *out, const struct view_options *view,
                              const struct profiled *profiled)
 {
-    struct flame_request request = {.metric = view->metric,
-                                    .is_reversed = view->is_reversed,
-                                    .by_thread = view->by_thread};
-    render_collapsed(out,
-                     flame_tree_make(profiled->region, profiled->profile, NULL, &request));
+    struct flame_request request = {
+        .metric = view->metric, .is_reversed = view->is_reversed, .by_thread = view->by_thread};
+    render_collapsed(out, flame_tree_make(profiled->region, profiled->profile, NULL, &request));
 }
 
 static void export_massif(FILE *out, const struct view_options *view,
@@ -50,14 +47,14 @@ static void export_heaptrack(FILE *out, const struct view_options *view,
     (void)view;
     int64_t left_out = render_heaptrack(out, profiled->profile);
     if (left_out > 0) {
-        fprintf(stderr, "memtrack: heaptrack's format is a log of events: %lld blocks are left out of it "
-                        "or merged with others; bytes at the peak and live stay exact\n",
+        fprintf(stderr,
+                "memtrack: heaptrack's format is a log of events: %lld blocks are left out of it "
+                "or merged with others; bytes at the peak and live stay exact\n",
                 (long long)left_out);
     }
 }
 
-static void export_json(FILE *out, const struct view_options *view,
-                        const struct profiled *profiled)
+static void export_json(FILE *out, const struct view_options *view, const struct profiled *profiled)
 {
     const struct opened *opened = &profiled->opened;
     struct render_json *json = malloc(sizeof(*json));
@@ -71,38 +68,30 @@ static void export_json(FILE *out, const struct view_options *view,
     }
 }
 
-static void export_csv(FILE *out, const struct view_options *view,
-                       const struct profiled *profiled)
+static void export_csv(FILE *out, const struct view_options *view, const struct profiled *profiled)
 {
     struct report_document *document = run_report_make_table(
-        profiled->opened.model,
-        view->all_processes ? NULL : profiled->opened.process);
+        profiled->opened.model, view->all_processes ? NULL : profiled->opened.process);
     render_csv(out, document);
     report_document_free(document);
 }
 
 #define EXPORT_NAMES 11u
 static const char *const export_names[EXPORT_NAMES + 1] = {
-    "pprof",     "speedscope", "collapsed", "dhat", "massif", "callgrind", "jeprof",
-    "heaptrack", "chrome",     "json",      "csv",  NULL};
+    "pprof",  "speedscope", "collapsed", "dhat", "massif", "callgrind",
+    "jeprof", "heaptrack",  "chrome",    "json", "csv",    NULL};
 
 /* In the order of the names. */
 static const struct export_format export_formats[] = {
-    {.summary = "go tool pprof, Parca, Pyroscope", .profile = render_pprof,
-     .is_binary = true},
+    {.summary = "go tool pprof, Parca, Pyroscope", .profile = render_pprof, .is_binary = true},
     {.summary = "speedscope.app", .profile = render_speedscope},
-    {.summary = "flamegraph.pl, inferno", .other = export_collapsed,
-     .needs_metric = true},
+    {.summary = "flamegraph.pl, inferno", .other = export_collapsed, .needs_metric = true},
     {.summary = "Valgrind's dh_view.html", .profile = render_dhat},
     {.summary = "ms_print, massif-visualizer", .other = export_massif},
-    {.summary = "callgrind_annotate, KCachegrind",
-     .profile = render_callgrind},
-    {.summary = "jeprof, pprof of gperftools (jemalloc's heap_v2)",
-     .profile = render_jeprof},
-    {.summary = "heaptrack_print, heaptrack_gui",
-     .other = export_heaptrack},
-    {.summary = "chrome://tracing, Perfetto: the timeline",
-     .profile = render_chrome},
+    {.summary = "callgrind_annotate, KCachegrind", .profile = render_callgrind},
+    {.summary = "jeprof, pprof of gperftools (jemalloc's heap_v2)", .profile = render_jeprof},
+    {.summary = "heaptrack_print, heaptrack_gui", .other = export_heaptrack},
+    {.summary = "chrome://tracing, Perfetto: the timeline", .profile = render_chrome},
     {.summary = "the report's JSON", .other = export_json},
     {.summary = "a table of all sites", .other = export_csv},
 };
@@ -183,17 +172,17 @@ static const struct view_command export_command = {
     .operands_max = 1,
     .example = "FILE --format F -o OUT",
     .doc = "Writes a recording in the format of another tool.\v ",
-    .takes = {{VIEW_FORMAT, .words = export_names, .help = "one of those listed below"},
-              {VIEW_OUTPUT},
-              {VIEW_FORCE},
-              {VIEW_METRIC,
+    .takes = {{.option = VIEW_FORMAT, .words = export_names, .help = "one of those listed below"},
+              {.option = VIEW_OUTPUT},
+              {.option = VIEW_FORCE},
+              {.option = VIEW_METRIC,
                .help = "allocated, allocations, live, blocks, peak, temporary, leaked or cpu "
                        "(default live); formats that carry several metrics carry all and show "
                        "this one first"},
-              {VIEW_PROCESS},
-              {VIEW_ALL_PROCESSES},
-              {VIEW_REVERSE, .help = "collapsed: innermost function first"},
-              {VIEW_BY_THREAD, .help = "collapsed, cpu: begin stacks with the thread"}},
+              {.option = VIEW_PROCESS},
+              {.option = VIEW_ALL_PROCESSES},
+              {.option = VIEW_REVERSE, .help = "collapsed: innermost function first"},
+              {.option = VIEW_BY_THREAD, .help = "collapsed, cpu: begin stacks with the thread"}},
     .parse = parse_end,
     .help_filter = help_filter,
 };

@@ -45,8 +45,8 @@ static error_t parse_own(int key, char *value, const struct argp_state *state, v
                        && arguments->options.min_percent >= 0
                        && arguments->options.min_percent <= 100
                    ? 0
-                   : arguments_fail(state, "--min-width=%s: not a percentage, write for example 0.1",
-                                    value);
+                   : arguments_fail(
+                       state, "--min-width=%s: not a percentage, write for example 0.1", value);
     default:
         return 0;
     }
@@ -64,14 +64,14 @@ static const struct view_command flame_command = {
            "B: red grew, blue shrank.\n\n"
            "In a browser: click or Enter zooms, Esc zooms out, arrows move, / searches by a "
            "regular expression.",
-    .takes = {{VIEW_OUTPUT, .value = "OUT.svg", .help = "the picture (default: stdout)"},
-              {VIEW_FORCE},
-              {VIEW_METRIC},
-              {VIEW_REVERSE,
+    .takes = {{.option = VIEW_OUTPUT, .value = "OUT.svg", .help = "the picture (default: stdout)"},
+              {.option = VIEW_FORCE},
+              {.option = VIEW_METRIC},
+              {.option = VIEW_REVERSE,
                .help = "begin at the innermost function: who calls it, on top of it"},
-              {VIEW_BY_THREAD},
-              {VIEW_PROCESS},
-              {VIEW_ALL_PROCESSES}},
+              {.option = VIEW_BY_THREAD},
+              {.option = VIEW_PROCESS},
+              {.option = VIEW_ALL_PROCESSES}},
     .own = flame_own_options,
     .parse = parse_own,
 };
@@ -120,12 +120,11 @@ static void draw(FILE *out, const struct flame_arguments *arguments,
                         : region_format(region, "%s%s", metric_title(metric),
                                         baseline != NULL ? ": what changed" : "");
     options.subtitle =
-        baseline == NULL
-            ? region_format(region, "%s   %s", format_total(region, profile, metric),
-                            profile->command)
-            : region_format(region, "%s, before %s   red grew, blue shrank   %s",
-                            format_total(region, profile, metric),
-                            format_total(region, baseline, metric), profile->command);
+        baseline == NULL ? region_format(region, "%s   %s", format_total(region, profile, metric),
+                                         profile->command)
+                         : region_format(region, "%s, before %s   red grew, blue shrank   %s",
+                                         format_total(region, profile, metric),
+                                         format_total(region, baseline, metric), profile->command);
     render_flame(out, flame_tree_make(region, profile, baseline, &request), &options);
 }
 

@@ -52,7 +52,11 @@ static const struct view_command growth_command = {
            "only), steady. The rate is the Theil-Sen slope with its 95 % interval; the trend is a "
            "Mann-Kendall test, adjusted for the number of sites. STATE ends the analysis at that "
            "snapshot.",
-    .takes = {{VIEW_TOP}, {VIEW_PROCESS}, {VIEW_FORMAT}, {VIEW_OUTPUT}, {VIEW_LOOK}},
+    .takes = {{.option = VIEW_TOP},
+              {.option = VIEW_PROCESS},
+              {.option = VIEW_FORMAT},
+              {.option = VIEW_OUTPUT},
+              {.option = VIEW_LOOK}},
     .own = growth_own_options,
     .parse = parse_own,
 };
@@ -85,10 +89,8 @@ static int run(const struct view_options *options, const struct growth_options *
     struct opened opened;
     struct growth_shown shown = {
         .how = {.top = options->top, .frames_max = options->is_wide ? 0 : GROWTH_FRAMES_SHOWN}};
-    struct view_result result = {.write = write_json,
-                                 .make_table = make_table,
-                                 .make = make_document,
-                                 .context = &shown};
+    struct view_result result = {
+        .write = write_json, .make_table = make_table, .make = make_document, .context = &shown};
     int code = opened_open(&opened, options->files[0], options->process, error);
     if (code == 0) {
         opened_tell_choice(&opened);

@@ -21,18 +21,16 @@ static const struct view_command import_command = {
            "(HEAPPROFILE) wrote, so that report, diff, check, flame and export work on it.\v"
            "Counts of a sampled profile become estimates, as jeprof makes them. A profile is one "
            "moment: the peak is not known, and stands for that moment.",
-    .takes = {{VIEW_OUTPUT,
+    .takes = {{.option = VIEW_OUTPUT,
                .help = "the recording (default: FILE's name and .mtk, in this folder)"},
-              {VIEW_FORCE},
-              {VIEW_QUIET, .help = "do not say what was written"}},
+              {.option = VIEW_FORCE},
+              {.option = VIEW_QUIET, .help = "do not say what was written"}},
 };
 
-static int import(const struct view_options *options, const char *output,
-                  struct mt_error *error)
+static int import(const struct view_options *options, const char *output, struct mt_error *error)
 {
     struct import_result result;
-    int code =
-        import_profile(options->files[0], output, options->overwrite, &result, error);
+    int code = import_profile(options->files[0], output, options->overwrite, &result, error);
     if (code != 0) {
         return code;
     }
@@ -41,8 +39,9 @@ static int import(const struct view_options *options, const char *output,
         command_fail(&names); /* the recording stands, without names */
     }
     if (result.is_cut) {
-        fprintf(stderr, "memtrack: %s: has no MAPPED_LIBRARIES part: addresses get no names; dump "
-                        "it again to its end\n",
+        fprintf(stderr,
+                "memtrack: %s: has no MAPPED_LIBRARIES part: addresses get no names; dump "
+                "it again to its end\n",
                 options->files[0]);
     }
     if (!options->is_quiet) {
@@ -59,10 +58,10 @@ int command_import(int argc, char **argv)
     if (code == 0) {
         struct region *region = region_new();
         const char *slash = strrchr(options.files[0], '/');
-        const char *output = options.output != NULL
-                                 ? options.output
-                                 : region_format(region, "%s.mtk",
-                                                 slash != NULL ? slash + 1 : options.files[0]);
+        const char *output =
+            options.output != NULL
+                ? options.output
+                : region_format(region, "%s.mtk", slash != NULL ? slash + 1 : options.files[0]);
         code = import(&options, output, &error);
         region_free(region);
     }

@@ -44,12 +44,12 @@ static const struct view_command leaks_command = {
            "definite: nothing points to it. indirect: only definite ones lead to it. possible: "
            "only pointers into its middle. reachable: still pointed to, with the chain from a "
            "root (a global, a thread's stack) that leads there.",
-    .takes = {{VIEW_TOP},
-              {VIEW_PROCESS},
-              {VIEW_SUPPRESSIONS},
-              {VIEW_FORMAT},
-              {VIEW_OUTPUT},
-              {VIEW_LOOK}},
+    .takes = {{.option = VIEW_TOP},
+              {.option = VIEW_PROCESS},
+              {.option = VIEW_SUPPRESSIONS},
+              {.option = VIEW_FORMAT},
+              {.option = VIEW_OUTPUT},
+              {.option = VIEW_LOOK}},
     .own = leaks_own_options,
     .parse = parse_own,
 };
@@ -92,10 +92,8 @@ static int show(const struct view_options *options, bool generates,
 {
     struct leaks_shown shown = {
         .result = leaks, .suppressions = suppressions, .how = {.top = options->top}};
-    struct view_result result = {.write = write_json,
-                                 .make_table = make_table,
-                                 .make = make_document,
-                                 .context = &shown};
+    struct view_result result = {
+        .write = write_json, .make_table = make_table, .make = make_document, .context = &shown};
     if (!generates) {
         return view_show(options, &result, input, error);
     }

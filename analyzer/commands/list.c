@@ -20,7 +20,7 @@ static const struct view_command list_command = {
     .name = "list",
     .one_more = "one argument too many, it takes none",
     .doc = "Lists the tracked processes of this user: those that `memtrack snapshot PID` reaches.",
-    .takes = {{VIEW_FORMAT, .words = list_format_names}},
+    .takes = {{.option = VIEW_FORMAT, .words = list_format_names}},
 };
 
 /* A process as the arena shows it now. */

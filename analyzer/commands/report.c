@@ -114,8 +114,8 @@ int report_print(FILE *out, const struct report_options *options, struct mt_erro
 
 /* ---- the page ------------------------------------------------------------ */
 
-static int report_write_page(FILE *out, const struct model *model,
-                             const struct model_process *only, struct mt_error *error)
+static int report_write_page(FILE *out, const struct model *model, const struct model_process *only,
+                             struct mt_error *error)
 {
     struct render_html *html = malloc(sizeof(*html));
     int code = html == NULL ? -ENOMEM : render_html_init(html, out);
@@ -177,14 +177,15 @@ static const struct view_command report_command = {
     .doc = "Prints the report of a recording.\v"
            "STATE selects a moment: @3 (snapshot 3), @first, @last, @peak, @exit, @12.5s (the "
            "latest at or before), @label:NAME. Without one it is the end.",
-    .takes = {{VIEW_TOP, .help = "rows in each list"},
-              {VIEW_PROCESS,
-               .help = "the process to report, as the report lists them (default: the first, or the largest if the first is "
+    .takes = {{.option = VIEW_TOP, .help = "rows in each list"},
+              {.option = VIEW_PROCESS,
+               .help = "the process to report, as the report lists them (default: the first, or "
+                       "the largest if the first is "
                        "small beside it; json: the first with all others in it; csv "
                        "and html: all)"},
-              {VIEW_FORMAT},
-              {VIEW_OUTPUT},
-              {VIEW_LOOK}},
+              {.option = VIEW_FORMAT},
+              {.option = VIEW_OUTPUT},
+              {.option = VIEW_LOOK}},
     .own = report_own_options,
     .parse = report_parse_own,
 };

@@ -57,11 +57,11 @@ static const struct view_command snapshot_command = {
            "FILE is a recording with one snapshot: `memtrack report FILE` shows it, `memtrack "
            "diff A B` compares two. PID may also be the file that a program left which ran with "
            "MEMTRACK_OUTPUT. `memtrack list` shows what is tracked.",
-    .takes = {{VIEW_OUTPUT,
+    .takes = {{.option = VIEW_OUTPUT,
                .value = "FILE",
                .help = "the file to write; an existing one is refused without -f"},
-              {VIEW_FORCE, .help = "replace an existing file"},
-              {VIEW_QUIET}},
+              {.option = VIEW_FORCE, .help = "replace an existing file"},
+              {.option = VIEW_QUIET}},
     .own = snapshot_own_options,
     .parse = snapshot_parse_own,
 };

@@ -13,7 +13,10 @@ static const struct view_command timeline_command = {
     .doc = "Draws a process's timeline: live bytes, resident bytes, allocations per second.\v"
            "With --format csv or json: all points, each with the true minimum and maximum of its "
            "interval, CPU seconds, and the allocator's own figures where it tells them.",
-    .takes = {{VIEW_PROCESS}, {VIEW_FORMAT}, {VIEW_OUTPUT}, {VIEW_LOOK}},
+    .takes = {{.option = VIEW_PROCESS},
+              {.option = VIEW_FORMAT},
+              {.option = VIEW_OUTPUT},
+              {.option = VIEW_LOOK}},
 };
 
 static void write_json(struct report_tree *tree, const void *context)
@@ -35,10 +38,8 @@ static struct report_document *make_document(const void *context)
 static int run(const struct view_options *options, struct mt_error *error)
 {
     struct opened opened;
-    struct view_result result = {.write = write_json,
-                                 .make_table = make_table,
-                                 .make = make_document,
-                                 .context = &opened};
+    struct view_result result = {
+        .write = write_json, .make_table = make_table, .make = make_document, .context = &opened};
     int code = opened_open(&opened, options->files[0], options->process, error);
     if (code == 0) {
         opened_tell_choice(&opened);
