@@ -68,14 +68,14 @@ static inline void track_site_out(struct thread *thread, struct arena_process *p
     }
 }
 
-/* A block of MALLOC's family, as track_allocation(). */
+/* As track_allocation(). */
 static inline __attribute__((always_inline)) void
 track_allocation_regular(struct thread *thread, const void *block, size_t size_bytes,
-                         const struct capture_origin *origin)
+                         uint32_t family, const struct capture_origin *origin)
 {
     uintptr_t address = (uintptr_t)block;
     if (__builtin_expect(size_bytes >= LIVE_RECORD_SIZE_EXTENDED, 0)) {
-        track_allocation(thread, block, size_bytes, ARENA_FAMILY_MALLOC, origin);
+        track_allocation(thread, block, size_bytes, family, origin);
         return;
     }
     uint32_t stack = capture_stack(thread->capture, origin);
@@ -83,8 +83,8 @@ track_allocation_regular(struct thread *thread, const void *block, size_t size_b
     struct arena_site *site = thread_site(thread, stack);
     bool is_shared = totals_are_shared();
     uint32_t tick = totals_tick();
-    uint64_t record = live_record_make(address, size_bytes, stack, totals_birth_at(tick),
-                                       ARENA_FAMILY_MALLOC);
+    uint64_t record =
+        live_record_make(address, size_bytes, stack, totals_birth_at(tick), family);
     if (__builtin_expect(site == NULL || !live_map_put(address, record, is_shared), 0)) {
         process_drop_event();
         return;
@@ -95,11 +95,12 @@ track_allocation_regular(struct thread *thread, const void *block, size_t size_b
 }
 
 /*
- * Takes a block off the map if it is of MALLOC's family and its record is the whole of it.
- * Returns the record and its site, or 0, with nothing done: use live_map_remove() or track_release().
+ * Takes a block off the map if it is of this family and its record is the whole of it. Returns
+ * the record and its site, or 0, with nothing done: use live_map_remove() or track_release().
  */
 static inline __attribute__((always_inline)) uint64_t
-track_take_regular(struct thread *thread, uintptr_t address, struct arena_site **site)
+track_take_regular(struct thread *thread, uintptr_t address, uint32_t family,
+                   struct arena_site **site)
 {
     _Atomic uint64_t *slot = live_map_slot(address);
     if (__builtin_expect(slot == NULL, 0)) {
@@ -113,7 +114,7 @@ track_take_regular(struct thread *thread, uintptr_t address, struct arena_site *
         }
         record = live_map_read(slot);
     }
-    if (__builtin_expect((record >> LIVE_RECORD_FAMILY_SHIFT & 3) != ARENA_FAMILY_MALLOC
+    if (__builtin_expect((record >> LIVE_RECORD_FAMILY_SHIFT & 3) != family
                              || live_record_size(record) == LIVE_RECORD_SIZE_EXTENDED,
                          0)) {
         return 0;

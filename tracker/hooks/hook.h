@@ -70,7 +70,7 @@ hook_allocated(void *block, size_t size_bytes, struct capture_origin *origin)
         return;
     }
     if (__builtin_expect(block != NULL, 1)) {
-        track_allocation_regular(thread, block, size_bytes, origin);
+        track_allocation_regular(thread, block, size_bytes, ARENA_FAMILY_MALLOC, origin);
     }
     cpu_mark_leave(thread, 0, origin);
 }

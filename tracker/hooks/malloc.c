@@ -9,10 +9,10 @@
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 
 /* In an exported function that has done CPU_MARK_ENTER: records what the real one returned. */
-#define HOOK_RECORD(block, size)                             \
-    do {                                                     \
-        struct capture_origin hook_origin;                   \
-        CAPTURE_ORIGIN_HERE(hook_origin);                    \
+#define HOOK_RECORD(block, size)                                               \
+    do {                                                                       \
+        struct capture_origin hook_origin;                                     \
+        CAPTURE_ORIGIN_HERE(hook_origin);                                      \
         hook_allocated_unusual(thread_enter(), (block), (size), &hook_origin); \
     } while (0)
 
@@ -68,6 +68,23 @@ static __attribute__((noinline)) void *malloc_regular(size_t size)
     return block;
 }
 
+/* Inside operator new, whose site and family the block gets. */
+static __attribute__((noinline)) void *malloc_inner(size_t size)
+{
+    struct capture_origin origin;
+    void *block = real.malloc(size);
+    CAPTURE_ORIGIN_HERE(origin);
+    struct thread *thread = thread_self;
+    if (__builtin_expect(hook_state(thread) != THREAD_OUTER || block == NULL, 0)) {
+        hook_allocated_unusual(thread_enter(), block, size, &origin);
+        return block;
+    }
+    uint32_t family = hook_settle_origin(thread, &origin, ARENA_FAMILY_MALLOC);
+    thread->outer.recorded = family == ARENA_FAMILY_MALLOC ? 0 : (uintptr_t)block;
+    track_allocation_regular(thread, block, size, family, &origin);
+    return block; /* operator new takes the mark off */
+}
+
 HOOK_EXPORT void *malloc(size_t size)
 {
     struct thread *thread = thread_self;
@@ -81,7 +98,7 @@ HOOK_EXPORT void *malloc(size_t size)
     if (state == THREAD_SAMPLED && hook_passes_sampling(thread, size)) {
         return real.malloc(size);
     }
-    return malloc_unusual(size);
+    return state == THREAD_OUTER ? malloc_inner(size) : malloc_unusual(size);
 }
 
 static __attribute__((noinline)) void *calloc_unusual(size_t count, size_t size)
@@ -136,7 +153,7 @@ static __attribute__((noinline)) void free_regular(void *block)
     struct arena_site *site;
     struct thread *thread = thread_self;
     CPU_MARK_ENTER();
-    uint64_t record = track_take_regular(thread, (uintptr_t)block, &site);
+    uint64_t record = track_take_regular(thread, (uintptr_t)block, ARENA_FAMILY_MALLOC, &site);
     if (LIKELY(record != 0)) {
         track_record_out(thread, (uintptr_t)block, record, site);
         real.free(block);
@@ -149,7 +166,8 @@ static __attribute__((noinline)) void free_regular(void *block)
 
 HOOK_EXPORT void free(void *block)
 {
-    uint32_t state = hook_state(thread_self);
+    struct thread *thread = thread_self;
+    uint32_t state = hook_state(thread);
     if (block == NULL) {
         return;
     }
@@ -158,6 +176,9 @@ HOOK_EXPORT void free(void *block)
     } else if (state == THREAD_SAMPLED && LIKELY(real.free != NULL)
                && LIKELY(hook_is_unsampled(block))) {
         real.free(block);
+    } else if (state == THREAD_RELEASING && thread->releasing == (uintptr_t)block
+               && LIKELY(real.free != NULL)) {
+        real.free(block); /* operator delete has recorded it, and takes the mark off */
     } else {
         free_unusual(block);
     }
@@ -221,7 +242,7 @@ static inline void *reallocate_regular(struct thread *thread, void *block, size_
 {
     struct arena_site *site;
     uintptr_t address = (uintptr_t)block;
-    uint64_t record = track_take_regular(thread, address, &site);
+    uint64_t record = track_take_regular(thread, address, ARENA_FAMILY_MALLOC, &site);
     if (__builtin_expect(record == 0, 0)) {
         return reallocate(thread, block, size, origin);
     }
@@ -231,7 +252,7 @@ static inline void *reallocate_regular(struct thread *thread, void *block, size_
         return NULL;
     }
     track_record_out(thread, address, record, site);
-    track_allocation_regular(thread, moved, size, origin);
+    track_allocation_regular(thread, moved, size, ARENA_FAMILY_MALLOC, origin);
     return moved;
 }
 

@@ -12,7 +12,7 @@
 
 /* The inner hook did not record (the real operator has an allocator of its own, as
  * jemalloc's has), or recorded as something else (after a new-handler). */
-static void new_settle(struct thread *thread, void *block, size_t size)
+static __attribute__((noinline)) void new_settle(struct thread *thread, void *block, size_t size)
 {
     struct thread_outer *outer = &thread->outer;
     bool was_recorded = outer->recorded == (uintptr_t)block;
@@ -30,6 +30,17 @@ static void new_settle(struct thread *thread, void *block, size_t size)
     record &= ~((uint64_t)3 << LIVE_RECORD_FAMILY_SHIFT);
     record |= (uint64_t)outer->family << LIVE_RECORD_FAMILY_SHIFT;
     atomic_store_explicit(slot, record, memory_order_relaxed);
+}
+
+/* The usual case of new_settle(). Returns whether it was that. */
+static inline bool new_settle_recorded(struct thread *thread, const void *block)
+{
+    if (thread->outer.recorded != (uintptr_t)block || block == NULL) {
+        return false;
+    }
+    thread->gate &= ~THREAD_OUTER;
+    thread->outer.recorded = 0;
+    return true;
 }
 
 /* Opens `outer` unless this operator is itself called by one. Returns whether it did. */
@@ -112,7 +123,7 @@ static void *new_fallback(size_t size, size_t alignment)
         CAPTURE_ORIGIN_HERE(origin);                                    \
         bool is_outermost = new_open(thread, &origin, family);          \
         void *block = next arguments;                                   \
-        if (is_outermost) {                                             \
+        if (is_outermost && !new_settle_recorded(thread, block)) {      \
             new_settle(thread, block, size);                            \
         }                                                               \
         cpu_mark_leave(thread, 0, &origin);                             \
@@ -132,6 +143,21 @@ static void *new_fallback(size_t size, size_t alignment)
 
 NEW_FUNCTIONS(w, ARENA_FAMILY_NEW)
 NEW_FUNCTIONS(a, ARENA_FAMILY_NEW_ARRAY)
+
+/* As track_release(). */
+static inline uint32_t delete_record(struct thread *thread, void *block, uint32_t family,
+                                     const struct capture_origin *origin)
+{
+    struct arena_site *site;
+    uint64_t record = thread_is_regular(thread)
+                          ? track_take_regular(thread, (uintptr_t)block, family, &site)
+                          : 0;
+    if (__builtin_expect(record == 0, 0)) {
+        return track_release(thread, block, family, origin);
+    }
+    track_record_out(thread, (uintptr_t)block, record, site);
+    return live_record_stack(record);
+}
 
 #define DELETE_FUNCTION(name, family, parameters, arguments)                  \
     HOOK_EXPORT void name parameters;                                         \
@@ -156,7 +182,7 @@ NEW_FUNCTIONS(a, ARENA_FAMILY_NEW_ARRAY)
         uint32_t stack = 0;                                                   \
         if (is_outermost) {                                                   \
             CAPTURE_ORIGIN_HERE(origin);                                      \
-            stack = track_release(thread, block, family, &origin);            \
+            stack = delete_record(thread, block, family, &origin);            \
             thread->releasing = (uintptr_t)block;                             \
             thread->gate |= THREAD_RELEASING;                                 \
         }                                                                     \
