@@ -121,6 +121,18 @@ static void publish_nothing(struct arena_process *process)
     }
 }
 
+/* How much a thread may keep back. */
+static int64_t batch_choose(const struct arena_process *process)
+{
+    if (atomic_load_explicit(&process_hot.tick_offset, memory_order_relaxed) != 0) {
+        return 0; /* who marks wants peaks to the byte */
+    }
+    uint32_t threads = atomic_load_explicit(&thread_running_count, memory_order_relaxed);
+    int64_t batch = atomic_load_explicit(&process->peak_bytes, memory_order_relaxed)
+                    / (1024 * (int64_t)(threads == 0 ? 1 : threads));
+    return batch < TOTALS_BATCH_BYTES_MIN ? TOTALS_BATCH_BYTES_MIN : batch;
+}
+
 void totals_publish(struct thread *thread)
 {
     struct arena_process *process = process_cold.process;
@@ -136,16 +148,17 @@ void totals_publish(struct thread *thread)
         atomic_fetch_add_explicit(&process->shared_live_bytes, bytes, memory_order_relaxed);
     int64_t count =
         atomic_fetch_add_explicit(&process->shared_live_blocks, blocks, memory_order_relaxed);
-    totals_note(process, before, count);
-    totals_note(process, before + bytes, count + blocks);
-    if (atomic_load_explicit(&process_hot.tick_offset, memory_order_relaxed) != 0) {
-        thread->batch_bytes = 0; /* who marks wants peaks to the byte */
-        return;
+    bool is_new = process->window_tick != totals_tick();
+    if (is_new) {
+        totals_note(process, before, count);
     }
-    uint32_t threads = atomic_load_explicit(&thread_running_count, memory_order_relaxed);
-    int64_t batch = atomic_load_explicit(&process->peak_bytes, memory_order_relaxed)
-                    / (1024 * (int64_t)(threads == 0 ? 1 : threads));
-    thread->batch_bytes = batch < TOTALS_BATCH_BYTES_MIN ? TOTALS_BATCH_BYTES_MIN : batch;
+    if (before + bytes > process->window_high || before + bytes < process->window_low) {
+        totals_note(process, before + bytes, count + blocks);
+    } else if (!is_new && thread->batch_bytes != 0
+               && atomic_load_explicit(&process_hot.tick_offset, memory_order_relaxed) == 0) {
+        return; /* nothing that the batch depends on has changed, or will have at the next tick */
+    }
+    thread->batch_bytes = batch_choose(process);
 }
 
 void totals_begin(struct arena_process *process, int64_t bytes, int64_t blocks)
