@@ -76,3 +76,23 @@ const struct ledger *ledger_find(struct region *region, const struct model *mode
     }
     return ledger;
 }
+
+const char *ledger_label(const char *item)
+{
+    static const char *const labels[][2] = {
+        {"requested", "asked for by the program"},
+        {"rounding", "rounding by the allocator"},
+        {"allocator-free", "free, but held by the allocator"},
+        {"own-mappings", "the program's own mappings"},
+        {"stacks", "stacks of threads"},
+        {"files-and-code", "files and code"},
+        {"memtrack", "memtrack itself"},
+        {"unexplained", "unexplained"},
+    };
+    for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
+        if (strcmp(labels[i][0], item) == 0) {
+            return labels[i][1];
+        }
+    }
+    return item;
+}

@@ -26,4 +26,7 @@ struct ledger {
 const struct ledger *ledger_find(struct region *region, const struct model *model,
                                  const struct model_process *process);
 
+/* An item in words for people; the item itself where it is not known. */
+const char *ledger_label(const char *item);
+
 #endif

@@ -82,7 +82,7 @@ static int diff_show(const struct view_options *options, const struct opened *a,
         .diff = diff_make(region, a->model, a->process, b->model, b->process, &request),
         .how = {.name_a = options->files[0],
                 .name_b = options->files[1],
-                .top = options->top,
+                .top = options->top > 0 ? options->top : SIZE_MAX,
                 .frames_max = options->is_wide ? 0 : DIFF_FRAMES_SHOWN,
                 .stacks_max = options->is_wide ? 0 : DIFF_STACKS_SHOWN}};
     const struct view_result result = {

@@ -88,7 +88,8 @@ static int run(const struct view_options *options, const struct growth_options *
     struct region *region = region_new();
     struct opened opened;
     struct growth_shown shown = {
-        .how = {.top = options->top, .frames_max = options->is_wide ? 0 : GROWTH_FRAMES_SHOWN}};
+        .how = {.top = options->top > 0 ? options->top : SIZE_MAX,
+                .frames_max = options->is_wide ? 0 : GROWTH_FRAMES_SHOWN}};
     struct view_result result = {
         .write = write_json, .make_table = make_table, .make = make_document, .context = &shown};
     int code = opened_open(&opened, options->files[0], options->process, error);

@@ -43,7 +43,7 @@ static struct report_document *report_make_document(const void *context)
     const struct report_shown *shown = context;
     const struct report_options *options = shown->options;
     struct run_report_options how = {
-        .top = options->top,
+        .top = options->top > 0 ? options->top : SIZE_MAX,
         .frames_max = options->is_wide ? 0 : REPORT_FRAMES_SHOWN,
         .stacks_max = options->is_wide ? 0 : REPORT_STACKS_SHOWN,
         .has_startup = options->is_wide,
@@ -177,7 +177,7 @@ static const struct view_command report_command = {
     .doc = "Prints the report of a recording.\v"
            "STATE selects a moment: @3 (snapshot 3), @first, @last, @peak, @exit, @12.5s (the "
            "latest at or before), @label:NAME. Without one it is the end.",
-    .takes = {{.option = VIEW_TOP, .help = "rows in each list"},
+    .takes = {{.option = VIEW_TOP},
               {.option = VIEW_PROCESS,
                .help = "the process to report, as the report lists them (default: the first, or "
                        "the largest if the first is "

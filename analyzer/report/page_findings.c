@@ -1,6 +1,7 @@
 /* What analyses found, for the HTML page: leaks and holders, growth, CPU, the ledger, defects. */
 #include "analyses/growth.h"
 #include "analyses/leaks.h"
+#include "analyses/ledger.h"
 #include "report/cpu_report.h"
 #include "report/page_parts.h"
 
@@ -246,16 +247,21 @@ static int page_visit_ledger(void *context, const void *row)
     struct page_writer *writer = context;
     const struct recording_ledger *ledger = row;
     const struct model_process *process = writer->process;
-    for (size_t i = 0; i < process->snapshot_count; i++) {
-        if (process->snapshots[i].snapshot->snapshot == ledger->snapshot) {
-            tree_object(writer->tree, NULL);
-            tree_integer(writer->tree, "snapshot", (int64_t)i);
-            tree_text(writer->tree, "item", ledger->item);
-            tree_integer(writer->tree, "bytes", ledger->bytes);
-            tree_end(writer->tree);
-            break;
-        }
+    size_t position = 0;
+    while (position < process->snapshot_count
+           && process->snapshots[position].snapshot->snapshot != ledger->snapshot) {
+        position++;
     }
+    if (position == process->snapshot_count && ledger->snapshot != RECORDING_LEDGER_AT_END) {
+        return 0;
+    }
+    /* That of the end comes behind all snapshots. */
+    tree_object(writer->tree, NULL);
+    tree_integer(writer->tree, "snapshot", (int64_t)position);
+    tree_text(writer->tree, "item", ledger->item);
+    tree_text(writer->tree, "label", ledger_label(ledger->item));
+    tree_integer(writer->tree, "bytes", ledger->bytes);
+    tree_end(writer->tree);
     return 0;
 }
 

@@ -8,6 +8,25 @@
 
 #define RUN_TREE_ROWS_MAX 40u
 
+/* As one would type it: what is empty or has blanks is quoted. Writes at most four bytes for each
+ * of the argument's, and two; returns the end. */
+static char *run_put_argument(char *at, const char *argument)
+{
+    if (argument[0] != '\0' && argument[strcspn(argument, " \t\n'\"")] == '\0') {
+        return stpcpy(at, argument);
+    }
+    *at++ = '\'';
+    for (; *argument != '\0'; argument++) {
+        if (*argument == '\'') {
+            at = stpcpy(at, "'\\''");
+        } else {
+            *at++ = *argument;
+        }
+    }
+    *at++ = '\'';
+    return at;
+}
+
 const char *run_command_line(struct region *region, const struct model_process *process)
 {
     if (process->argument_count == 0) {
@@ -15,16 +34,17 @@ const char *run_command_line(struct region *region, const struct model_process *
     }
     size_t length = 1;
     for (size_t i = 0; i < process->argument_count; i++) {
-        length += strlen(process->arguments[i]) + 1;
+        length += 4 * strlen(process->arguments[i]) + 3;
     }
     char *line = region_alloc(region, length);
     char *at = line;
     for (size_t i = 0; i < process->argument_count; i++) {
-        at = stpcpy(at, process->arguments[i]);
+        at = run_put_argument(at, process->arguments[i]);
         if (i + 1 < process->argument_count) {
             *at++ = ' ';
         }
     }
+    *at = '\0';
     return line;
 }
 
@@ -39,22 +59,7 @@ static const char *run_ledger_label(const struct ledger *ledger, const char *ite
     if (!has_figures && strcmp(item, "own-mappings") == 0) {
         return "the program's own mappings, and what the allocator holds beside the blocks";
     }
-    static const char *const labels[][2] = {
-        {"requested", "asked for by the program"},
-        {"rounding", "rounding by the allocator"},
-        {"allocator-free", "free, but held by the allocator"},
-        {"own-mappings", "the program's own mappings"},
-        {"stacks", "stacks of threads"},
-        {"files-and-code", "files and code"},
-        {"memtrack", "memtrack itself"},
-        {"unexplained", "unexplained"},
-    };
-    for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
-        if (strcmp(labels[i][0], item) == 0) {
-            return labels[i][1];
-        }
-    }
-    return item;
+    return ledger_label(item);
 }
 
 void run_add_ledger(struct run_maker *maker)

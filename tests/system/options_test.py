@@ -90,6 +90,14 @@ class OptionsTest(MemtrackTest):
             self.assertEqual(outcome.status, 64, outcome)
             self.assertRegex(outcome.stderr.decode(), r"^memtrack: --top: [^\n]+\n$")
 
+    def test_top_0_shows_all_in_every_list(self):
+        for name in ("report", "cpu", "diff", "leaks", "growth"):
+            rows = [len(re.findall(r"^ {2,}[^ ].*  \S+\.c:\d+", run(self.command(name, "--top", top)).stdout
+                                   .decode(), re.MULTILINE)) for top in ("1", "0", "1000000")]
+            self.assertEqual(rows[1], rows[2], name)
+            if name == "report":
+                self.assertLess(rows[0], rows[1])
+
     def test_every_command_explains_the_shared_options_alike(self):
         texts = {}
         for name in READERS:

@@ -81,6 +81,25 @@ const scenarios = {
     assert.match(await page.textContent('.panel [aria-label="Reachable blocks and their holders"]'), /audit_trail/);
   },
 
+  async ledger(page) {
+    await chooseTab(page, 'rss');
+    assert.match(await page.textContent('.panel .lead'), /at the end/);
+    const shown = await page.$$eval('.panel .row', (rows) => rows.map((row) => [row.querySelector('[data-item]').dataset.item,
+      row.querySelector('.cell.number span[title]').title]));
+    assert.deepEqual(Object.fromEntries(shown.map(([item, title]) => [item, exact(title)])), facts);
+    // Words, not the recording's keys.
+    assert.match(await page.textContent('.panel'), /asked for by the program/);
+  },
+
+  async callers(page) {
+    const shown = await page.$$eval('.panel .row', (rows) => rows.map((row) => [row.querySelector('.cell.number span[title]').title,
+      row.querySelector('.callers')?.textContent.split(' \u2190 __libc')[0] ?? null]));
+    for (const [bytes, callers] of Object.entries(facts.callers)) {
+      assert.equal(new Map(shown).get(bytes), callers, bytes);
+    }
+    assert.equal(await page.textContent('.facts h1'), facts.command);
+  },
+
   async cpu(page) {
     await chooseTab(page, 'cpu');
     assert.doesNotMatch(await page.textContent('.panel'), /NaN|undefined/);

@@ -2,8 +2,10 @@
 one clicks, and takes nothing in a recording for markup.
 """
 
+import contextlib
 import json
 import os
+import sqlite3
 
 from harness import BUILD, MEMTRACK, SAMPLES, SOURCE, MemtrackTest, main, need, run
 
@@ -62,6 +64,28 @@ class PageTest(MemtrackTest):
 
     def test_page_shows_leaks_and_who_holds_the_rest(self):
         self.look("leaks", self.service())
+
+    def test_page_shows_what_resident_memory_was_at_the_end(self):
+        self.service()
+        with contextlib.closing(sqlite3.connect(self.path("run.mtk"))) as base:
+            items = dict(base.execute("SELECT item, bytes FROM ledger WHERE snapshot = -1"))
+        self.assertIn("requested", items)
+        self.look("ledger", items)
+
+    def test_page_tells_sites_of_one_function_apart_by_their_callers(self):
+        with open(self.path("wrapped.c"), "w", encoding="ascii") as file:
+            file.write("#include <stdlib.h>\nvoid *xmalloc(size_t n) { return malloc(n); }\n"
+                       "void *keys(void) { return xmalloc(100); }\n"
+                       "void *values(void) { return xmalloc(300); }\n"
+                       "void *alone(void) { return malloc(50); }\nvoid *kept[3];\n"
+                       "int main(void) { kept[0] = keys(); kept[1] = values(); kept[2] = alone();\n"
+                       "    return 0; }\n")
+        outcome = run([need("gcc"), "-g", "-O0", "-o", self.path("wrapped"), self.path("wrapped.c")])
+        self.assertEqual(outcome.status, 0, outcome)
+        self.assertEqual(self.record([self.path("wrapped"), "", "two words"]).status, 0)
+        self.look("callers", {"callers": {"100": "\u2190 keys \u2190 main", "50": None,
+                                          "300": "\u2190 values \u2190 main"},
+                              "command": self.path("wrapped") + " '' 'two words'"})
 
     def test_page_shows_where_cpu_time_went(self):
         outcome = self.record([os.path.join(SAMPLES, "cpu"), "split", "1"])

@@ -49,7 +49,7 @@ export function factsView(recording, process) {
   const lostBlocks = leaks.definite.blocks + leaks.indirect.blocks;
   const cpu = facts.cpu_user_ns === null ? null : (facts.cpu_user_ns + facts.cpu_system_ns) / 1e9;
   const state = recording.run.state && recording.run.state !== 'exit' ? ` ${format.visible(recording.run.state)}` : '';
-  const command = facts.arguments.length > 0 ? facts.arguments.map(format.visible).join(' ') : format.visible(facts.program ?? '');
+  const command = facts.arguments.length > 0 ? facts.arguments.map(format.argument).join(' ') : format.visible(facts.program ?? '');
   const about = [
     `ran ${format.seconds(facts.seconds)}`, ending(facts),
     facts.started && facts.started.replace('T', ' ').replace('Z', ' UTC'),

@@ -137,7 +137,8 @@ export function growthView(recording, process) {
       ...(row.held_by.length > 0 ? [note(`held by ${row.held_by.map(format.visible).join(' \u2192 ')}`)] : []),
       ...stackLines(recording, process.sites.leaf[row.site] ?? 0)],
   }).root;
-  return element('div', {}, element('p.lead', {}, `${words} ${format.count(growth.tested)} sites over ${format.count(growth.snapshots_used)} snapshots.${cut}`),
+  const all = Object.values(growth.counts).reduce((sum, number) => sum + number, 0);
+  return element('div', {}, element('p.lead', {}, `${words} ${format.count(all)} sites over ${format.count(growth.snapshots_used)} snapshots.${cut}`),
     element('div.tiles', {}, ...counts), table ?? '');
 }
 
@@ -179,15 +180,21 @@ export function ledgerView(recording, process, selection) {
     return missing('There is no ledger of resident memory in this recording: it is taken with snapshots of programs that run for a while.');
   }
   const known = [...new Set(ledger.map((row) => row.snapshot))].sort((a, b) => a - b);
-  const wanted = selection.kind === 'run' ? snapshots.length - 1 : selection.to;
+  const wanted = selection.kind === 'run' ? Infinity : selection.to;
   const at = known.filter((snapshot) => snapshot <= wanted).pop() ?? known[0];
   const rows = ledger.filter((row) => row.snapshot === at);
+  const total = rows.reduce((sum, row) => sum + row.bytes, 0);
+  const knowsFree = rows.some((row) => row.item === 'allocator-free');
+  const label = (row) => (row.item === 'own-mappings' && !knowsFree ? `${row.label}, and what the allocator holds beside the blocks` : row.label);
+  const when = at < snapshots.length ? `at ${format.seconds(snapshots[at].seconds)}` : 'at the end';
   return element('div', {},
-    element('p.lead', {}, `What resident memory consisted of at ${format.seconds(snapshots[at].seconds)}.`),
+    element('p.lead', {}, `What the ${format.bytes(total)} of resident memory consisted of ${when}.`),
     new Table({
       label: 'Resident memory', rows, sort: 'bytes',
-      columns: [{ name: 'item', title: 'Item', isText: true, value: (row) => row.item, show: (row) => format.visible(row.item) },
-        numberColumn('bytes', 'Bytes', format.bytes, { share: shareOf(rows, 'bytes') })],
+      columns: [{ name: 'item', title: 'Item', isText: true, value: label, show: (row) => element('span', { 'data-item': row.item }, format.visible(label(row))) },
+        { name: 'bytes', title: 'Bytes', value: (row) => row.bytes, share: shareOf(rows, 'bytes'),
+          show: (row) => element(row.bytes === 0 ? 'span.zero' : 'span', { title: format.count(row.bytes) }, format.bytes(row.bytes)) },
+        { name: 'share', title: 'Share', value: (row) => row.bytes, show: (row) => format.percent(row.bytes, total), priority: 2 }],
     }).root);
 }
 

@@ -84,3 +84,9 @@ export function visible(text) {
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
   });
 }
+
+/** An argument of a command line as one would type it: what is empty or has blanks is quoted. */
+export function argument(text) {
+  const shown = visible(text);
+  return shown === '' || /[\s'"]/.test(shown) ? `'${shown.replaceAll("'", "'\\''")}'` : shown;
+}

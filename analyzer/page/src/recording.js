@@ -126,6 +126,40 @@ export class Process {
     return this.frameOf(this.sites.leaf[site], this.sites.location[site]);
   }
 
+  /** Whether other sites have the same function: an allocation function of the program's own. */
+  isShared(site) {
+    if (this.sharing === undefined) {
+      const counts = new Map();
+      for (let each = 0; each < this.siteCount; each++) {
+        const frame = this.location(each);
+        if (frame >= 0) {
+          const name = this.recording.name(frame);
+          counts.set(name, (counts.get(name) ?? 0) + 1);
+        }
+      }
+      this.sharing = counts;
+    }
+    const frame = this.location(site);
+    return frame >= 0 && this.sharing.get(this.recording.name(frame)) > 1;
+  }
+
+  /** Names of the next functions outwards from a site's location. */
+  callers(site, count) {
+    const { recording } = this;
+    const at = this.location(site);
+    const names = at < 0 ? [] : [recording.name(at)];
+    for (let depth = Math.max(this.sites.location[site], 0) + 1; at >= 0 && names.length <= count; depth++) {
+      const frame = this.frameOf(this.sites.leaf[site], depth);
+      if (frame < 0) {
+        break;
+      }
+      if (recording.name(frame) !== names.at(-1)) {
+        names.push(recording.name(frame));
+      }
+    }
+    return names.slice(1);
+  }
+
   frameOf(leaf, depth) {
     if (depth < 0) {
       const [from, to] = this.recording.framesAt(leaf);

@@ -112,7 +112,11 @@ export class Sites {
         const frame = process.location(site);
         return frame < 0 ? '' : this.recording.name(frame);
       },
-      show: (site) => locationNodes(this.recording, process.location(site)),
+      show: (site) => {
+        const callers = process.isShared(site) ? process.callers(site, 3) : [];
+        const text = callers.map((name) => `\u2190 ${name}`).join(' ');
+        return [...locationNodes(this.recording, process.location(site)), ...(text === '' ? [] : [element('span.callers', { title: text }, text)])];
+      },
     };
     const columns = COLUMNS.filter((column) => column.of[kind] !== undefined && this.#isUseful(column)).map((column) => {
       const values = this.values[column.name];
