@@ -183,6 +183,12 @@ class CpuTest(MemtrackTest):
         self.assertEqual(outcome.status, 0, outcome)
         self.assertGreater(self.cpu()["samples"], 1000)
 
+    def test_cpu_storm_of_a_minute_neither_hangs_nor_fails(self):
+        plugin = os.path.join(SAMPLES, "plugin_red.so")
+        outcome = self.record([STORM, "60", plugin], ["--cpu", "4999"], timeout=600)
+        self.assertEqual(outcome.status, 0, outcome)
+        self.assertGreater(self.cpu()["samples"], 10000)
+
     def test_cpu_samples_of_python_agree(self):
         script = ("import resource\n"
                   "def burn(n):\n  return sum(len(str(i)) for i in range(n))\n"
