@@ -50,6 +50,9 @@ struct grower {
     double *pairs;   /* STATISTICS_PAIRS(GROWTH_POINTS_EXACT) */
     struct growth_site *sites;
     double *tau;     /* by site */
+    int64_t midrun;  /* the latest census of the running process; 0: none */
+    double midrun_seconds;
+    struct growth_lost *midrun_lost; /* by the model's stack id */
     bool *is_varied; /* by site: tested */
 };
 
@@ -372,16 +375,76 @@ static void growth_adjust(struct grower *grower)
     free(order);
 }
 
-/* Most of its blocks are unreachable, as far as a census looked. */
-static bool growth_is_leaked(const struct model_process *process, const struct model_site *site)
+/* What the latest census of the running process found of a site. */
+struct growth_lost {
+    int64_t blocks;
+    int64_t lost;
+};
+
+static int growth_visit_census(void *context, const void *row)
 {
+    struct grower *grower = context;
+    const struct recording_census *census = row;
+    if (!census->is_final && strcmp(census->scan, "full") == 0
+        && (grower->midrun == 0 || (double)census->time_ns / 1e9 > grower->midrun_seconds)) {
+        grower->midrun = census->census;
+        grower->midrun_seconds = (double)census->time_ns / 1e9;
+    }
+    return 0;
+}
+
+static int growth_visit_census_site(void *context, const void *row)
+{
+    struct grower *grower = context;
+    const struct recording_census_site *site = row;
+    const struct model_stack *stack =
+        model_find_stack(grower->model, grower->process, site->stack);
+    struct growth_lost *found = &grower->midrun_lost[stack->id];
+    for (size_t i = 0; i < RECORDING_LEAK_CLASSES; i++) {
+        found->blocks += site->blocks[i];
+    }
+    found->lost +=
+        site->blocks[RECORDING_LEAK_DEFINITE] + site->blocks[RECORDING_LEAK_INDIRECT];
+    return 0;
+}
+
+/* Censuses of a running process call lost what three scans in a row found lost. */
+static void growth_load_midrun(struct grower *grower)
+{
+    const struct model *model = grower->model;
+    grower->midrun_lost = growth_calloc(model->stack_count + 1, sizeof(*grower->midrun_lost));
+    recording_reader_each(model->reader, RECORDING_TABLE_CENSUS, grower->process->row.id,
+                          growth_visit_census, grower);
+    if (grower->midrun != 0) {
+        recording_reader_each(model->reader, RECORDING_TABLE_CENSUS_SITE, grower->midrun,
+                              growth_visit_census_site, grower);
+    }
+}
+
+/*
+ * Most of its blocks are unreachable, as far as a census looked. At a process's end what main()
+ * held is unreachable as well: where a census of the running process found its blocks
+ * reachable, after it had begun to grow, it was no leak.
+ */
+static bool growth_is_leaked(const struct grower *grower, const struct model_site *site,
+                             double began_seconds)
+{
+    const struct model_process *process = grower->process;
+    const struct growth_lost *midrun = &grower->midrun_lost[site->stack->id];
+    bool is_lost_in_midrun = midrun->lost > 0 && midrun->lost * 2 >= midrun->blocks;
+    if (process->census == NULL) {
+        return is_lost_in_midrun; /* it was killed */
+    }
+    if (grower->midrun_seconds > began_seconds && midrun->blocks > 0 && !is_lost_in_midrun) {
+        return false;
+    }
     int64_t all = 0;
     for (size_t i = 0; i < RECORDING_LEAK_CLASSES; i++) {
         all += site->leaks.blocks[i];
     }
     int64_t lost =
         site->leaks.blocks[RECORDING_LEAK_DEFINITE] + site->leaks.blocks[RECORDING_LEAK_INDIRECT];
-    return process->census != NULL && lost > 0 && lost * 2 >= all;
+    return lost > 0 && lost * 2 >= all;
 }
 
 /* It rose by more before the warm-up's end than it varied afterwards. */
@@ -421,8 +484,8 @@ static void growth_judge_site(struct grower *grower, size_t index)
                             || (grower->series.has_exit
                                 && (double)site->live_bytes <= GROWTH_FREED_PART * highest);
             site->verdict = is_freed                                    ? GROWTH_FREED_AT_EXIT
-                            : growth_is_leaked(grower->process, from) ? GROWTH_LEAK
-                                                                        : GROWTH_GROWING;
+                            : growth_is_leaked(grower, from, site->began_seconds) ? GROWTH_LEAK
+                                                                                    : GROWTH_GROWING;
             from_point = shape.began;
         }
     } else if (growth_is_warm_up(grower)) {
@@ -620,6 +683,7 @@ static void growth_judge(struct grower *grower)
     struct growth *growth = grower->growth;
     grower->sites = region_alloc_array(grower->region, count, sizeof(*grower->sites));
     grower->tau = growth_calloc(count, sizeof(*grower->tau));
+    growth_load_midrun(grower);
     grower->is_varied = growth_calloc(count, sizeof(*grower->is_varied));
     for (size_t i = 0; i < count; i++) {
         growth_test_site(grower, i);
@@ -669,6 +733,7 @@ int growth_make(struct region *region, const struct model *model,
     free(grower.points);
     free(grower.pairs);
     free(grower.tau);
+    free(grower.midrun_lost);
     free(grower.is_varied);
     growth_series_deinit(&grower.series);
     return code;

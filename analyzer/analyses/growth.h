@@ -28,7 +28,7 @@
 #define GROWTH_SNAPSHOTS_LEAST 4u
 
 enum growth_verdict {
-    GROWTH_LEAK,    /* grows, and a census found most of its blocks unreachable */
+    GROWTH_LEAK,    /* grows, and censuses found most of its blocks unreachable */
     GROWTH_GROWING, /* grows; reachable, or no census was made */
     GROWTH_FREED_AT_EXIT,
     GROWTH_BOUNDED, /* grew, then stopped */

@@ -26,6 +26,7 @@
     "      --follow=all|none|fork  which children to record (default all)\n" \
     "      --allocator=default|jemalloc|PATH  run the program on this allocator\n" \
     "      --leaks=full|counts|off  the leak scan at exit (default full)\n" \
+    "      --leaks-every TIME   scan the running program too, three times in a row (default: no)\n" \
     "      --leaks-at-_exit     scan also where a process ends by _exit\n" \
     "      --roots LIST         where pointers count: of globals, stacks, registers, tls,\n" \
     "                           mappings (default all)\n" \
@@ -64,6 +65,7 @@ enum run_option {
     RUN_OPTION_FOLLOW,
     RUN_OPTION_ALLOCATOR,
     RUN_OPTION_LEAKS,
+    RUN_OPTION_LEAKS_EVERY,
     RUN_OPTION_LEAKS_AT_UNDERSCORE_EXIT,
     RUN_OPTION_ROOTS,
     RUN_OPTION_INTERIOR_POINTERS,
@@ -90,6 +92,7 @@ static const struct option run_long_options[] = {
     {"follow", required_argument, NULL, RUN_OPTION_FOLLOW},
     {"allocator", required_argument, NULL, RUN_OPTION_ALLOCATOR},
     {"leaks", required_argument, NULL, RUN_OPTION_LEAKS},
+    {"leaks-every", required_argument, NULL, RUN_OPTION_LEAKS_EVERY},
     {"leaks-at-_exit", no_argument, NULL, RUN_OPTION_LEAKS_AT_UNDERSCORE_EXIT},
     {"roots", required_argument, NULL, RUN_OPTION_ROOTS},
     {"interior-pointers", no_argument, NULL, RUN_OPTION_INTERIOR_POINTERS},
@@ -313,6 +316,14 @@ static int record_option(int option, const char *value, struct run_options *opti
         if (code == 0 && options->recorder.snapshot_every_ns < 10000000) {
             code = mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
                                 "--snapshot-every: '%s' is too short: 10ms is the least", value);
+        }
+        return code;
+    case RUN_OPTION_LEAKS_EVERY:
+        code = quantity_parse_time("--leaks-every", value, &options->recorder.leaks_every_ns,
+                                   error);
+        if (code == 0 && options->recorder.leaks_every_ns < 100000000) {
+            code = mt_error_set(error, -EINVAL, MT_STATUS_USAGE,
+                                "--leaks-every: '%s' is too short: 100ms is the least", value);
         }
         return code;
     case RUN_OPTION_SNAPSHOT_SIGNAL:

@@ -40,6 +40,8 @@ const char *const writer_sql[WRITER_STATEMENTS] = {
     [WRITER_CENSUS_SITE] =
         "INSERT OR REPLACE INTO census_site VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [WRITER_HOLDER] = "INSERT OR REPLACE INTO holder VALUES (?,?,?,?,?,?,?,?,?,?)",
+    [WRITER_CENSUS_SITES_DELETE] = "DELETE FROM census_site WHERE census = ?",
+    [WRITER_HOLDERS_DELETE] = "DELETE FROM holder WHERE census = ?",
     [WRITER_LEDGER] = "INSERT OR REPLACE INTO ledger VALUES (?,?,?,?)",
     [WRITER_SUPPRESSION] = "INSERT INTO suppression VALUES (NULL,?,?)",
     [WRITER_FUNCTION] = "INSERT INTO function VALUES (?,?,?,?)",

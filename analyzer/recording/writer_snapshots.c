@@ -219,6 +219,19 @@ int recording_writer_put_census(struct recording_writer *writer,
     if (snapshot != NULL) {
         snapshot->is_pinned = true;
     }
+    /* One of the same number is replaced with all that it found. */
+    writer_start(writer, WRITER_CENSUS_SITES_DELETE);
+    writer_int(writer, census->census);
+    int code = writer_run(writer);
+    if (code != 0) {
+        return code;
+    }
+    writer_start(writer, WRITER_HOLDERS_DELETE);
+    writer_int(writer, census->census);
+    code = writer_run(writer);
+    if (code != 0) {
+        return code;
+    }
     writer_start(writer, WRITER_CENSUS);
     writer_int(writer, census->census);
     writer_int(writer, census->process);

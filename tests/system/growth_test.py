@@ -62,6 +62,21 @@ class GrowthTest(harness.MemtrackTest):
         self.assertGreaterEqual(told, before[0] if before else 0, (true, before, after))
         self.assertLessEqual(told, after[-1] if after else true, (true, before, after))
 
+    def test_what_the_running_program_still_held_is_no_leak(self):
+        held = os.path.join(harness.SAMPLES, "held")
+        for options, expected in (([], "leak"), (["--leaks-every", "300ms"], "growing")):
+            with self.subTest(options=options):
+                self.record([held, "3000"], ["-f", "--snapshot-every", "40ms", *options])
+                sites = self.verdicts(self.growth())
+                self.assertEqual(sites["lose"]["verdict"], "leak", sites["lose"])
+                self.assertEqual(sites["keep"]["verdict"], expected, sites["keep"])
+        # The scans stay bounded: the latest of the running program, and the one at its end.
+        with sqlite3.connect(self.path("run.mtk")) as recording:
+            self.assertEqual(recording.execute(
+                "SELECT is_final, scan FROM census ORDER BY is_final").fetchall(),
+                [(0, "full"), (1, "full")])
+        self.assertEqual(self.refused("run", "--leaks-every", "1ms", "--", held)[0], 64)
+
     def test_growth_tells_leaks_from_caches_and_churn(self):
         outcome = self.record([SHAPES, "4000"], ["--snapshot-every", "40ms"])
         began, stopped, full = (float(word) - self.started() for word in outcome.stdout.split())

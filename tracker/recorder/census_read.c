@@ -15,6 +15,8 @@
 /* More than the census itself ever writes. */
 #define SITES_MAX ARENA_STACKS_MAX
 #define EDGES_MAX (1u << 20)
+/* A census's number in the recording: its process, and 24 bits. */
+#define CENSUS_PASSING 0xffffff
 
 static int array_copy(const struct arena_file *file, uint64_t offset, uint32_t count,
                       uint32_t count_max, size_t element_bytes, void *to)
@@ -315,13 +317,17 @@ int census_write(struct tracked *tracked, const struct arena_file *file,
         return 0; /* its pause is not over: later */
     }
     tracked->census_written = finished;
-    /* The program's own question about a part of its blocks; or others are to agree yet. */
-    if (result.facts.since_tick != 0
-        || (result.facts.is_final == 0 && result.facts.row < result.facts.agreement)) {
+    /* In mid-run: the program's own question, or others are to agree yet. */
+    if (result.facts.is_final == 0
+        && (result.facts.since_tick != 0 || result.facts.agreement < CENSUS_AGREEMENT
+            || result.facts.row < result.facts.agreement)) {
         census_result_deinit(&result);
         return 0;
     }
-    int64_t census = ((int64_t)tracked->index + 1) << 24 | (finished & 0xffffff);
+    /* Of those in mid-run that belong to no snapshot the latest is kept. */
+    bool is_passing = result.facts.is_final == 0 && snapshot == RECORDING_UNKNOWN;
+    int64_t census = ((int64_t)tracked->index + 1) << 24
+                     | (is_passing ? CENSUS_PASSING : finished % CENSUS_PASSING);
     struct census_chains chains;
     census_chains_init(&chains, &result);
     error = facts_write(tracked, &result, recording, census, snapshot);

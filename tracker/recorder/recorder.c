@@ -461,6 +461,7 @@ static void recorder_round(struct recorder *recorder)
     }
     if (!recorder->has_program_ended) {
         recorder_write_censuses(recorder);
+        recorder_ask_censuses(recorder, now_ns);
         recorder_write_ended(recorder);
         recorder_sweep(recorder, now_ns);
         draw_progress(recorder, now_ns);

@@ -43,6 +43,7 @@ struct recorder_options {
     bool is_quiet;           /* no progress line */
     int snapshot_signal;     /* takes a snapshot instead of being passed on; 0: none */
     uint64_t snapshot_every_ns; /* 0: every second at first, then ever less often */
+    uint64_t leaks_every_ns;    /* scans of the running processes; 0: none */
     struct arena_config config;
     const char *shim;           /* absolute path of libmemtrack.so */
     const char *allocator;      /* absolute path of a library to preload, or NULL */

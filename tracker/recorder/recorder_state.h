@@ -85,6 +85,7 @@ struct recorder {
     struct recording_writer *writer; /* NULL: failed, or the recording is not ours (yet) */
     int64_t snapshot_next;
     uint64_t snapshot_next_ns;
+    uint64_t census_next_ns; /* when processes are asked for leak scans; 0: not known yet */
     uint64_t sweep_next_ns;
     uint64_t sweep_next_bytes; /* of the arena handed out */
     uint64_t sites_next_ns; /* full counters are written again */
@@ -100,6 +101,9 @@ struct recorder {
 void recorder_scan(struct recorder *recorder, uint64_t now_ns);
 /* Answers requests for snapshots. */
 void recorder_serve_requests(struct recorder *recorder, uint64_t now_ns);
+
+/* Asks the processes for leak scans, when they are due (recorder_options.leaks_every_ns). */
+void recorder_ask_censuses(struct recorder *recorder, uint64_t now_ns);
 /* One look at every living process; returns whether any was active. */
 bool recorder_poll(struct recorder *recorder, uint64_t now_ns);
 /* The process of this entry is gone; wait_status or -1. */

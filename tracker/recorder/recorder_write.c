@@ -221,6 +221,29 @@ void recorder_write_ended(struct recorder *recorder)
     }
 }
 
+static void census_ask(struct recorder *recorder, struct tracked *tracked, int64_t snapshot)
+{
+    tracked->census_asked =
+        census_request(&recorder->file, tracked->shared, tracked->pid, CENSUS_AGREEMENT);
+    tracked->censuses_left = CENSUS_AGREEMENT - 1;
+    tracked->census_snapshot = snapshot;
+}
+
+void recorder_ask_censuses(struct recorder *recorder, uint64_t now_ns)
+{
+    uint64_t every_ns = recorder->options->leaks_every_ns;
+    if (every_ns == 0 || now_ns < recorder->census_next_ns) {
+        return;
+    }
+    for (uint32_t i = 0; recorder->census_next_ns != 0 && i < recorder->active_count; i++) {
+        struct tracked *tracked = recorder->entries[recorder->active[i]].tracked;
+        if (tracked != NULL && tracked->is_alive && tracked->census_asked == 0) {
+            census_ask(recorder, tracked, RECORDING_UNKNOWN);
+        }
+    }
+    recorder->census_next_ns = now_ns + every_ns;
+}
+
 void recorder_write_censuses(struct recorder *recorder)
 {
     for (uint32_t i = 0; recorder->writer != NULL && i < recorder->active_count; i++) {
@@ -314,10 +337,7 @@ void recorder_write_snapshot(struct recorder *recorder, uint64_t now_ns, const c
         }
         result = tracked_write_snapshot(tracked, &recorder->file, recorder->writer, snapshot);
         if (label != NULL && tracked->is_alive && tracked->census_asked == 0) {
-            tracked->census_asked = census_request(&recorder->file, tracked->shared, tracked->pid,
-                                                   CENSUS_AGREEMENT);
-            tracked->censuses_left = CENSUS_AGREEMENT - 1;
-            tracked->census_snapshot = snapshot;
+            census_ask(recorder, tracked, snapshot);
         }
         if (result == 0) {
             result = tracked_write_ledger(tracked, recorder->writer, snapshot, now_ns,
