@@ -400,6 +400,19 @@ class LeaksTest(harness.MemtrackTest):
             self.assertRegex(leaks["remark"],
                              "^2 blocks .128 bytes. seemed lost, but not in each of 3 scans")
 
+    def test_stopped_process_is_named_as_such(self):
+        pid = self.rest_under_memtrack("leak_moves")
+        os.kill(pid, signal.SIGSTOP)
+        for _ in range(1200):
+            with open("/proc/%d/stat" % pid, encoding="utf-8") as file:
+                if file.read().rsplit(")", 1)[1].split()[0] == "T":
+                    break
+            time.sleep(0.05)
+        outcome = harness.run([harness.MEMTRACK, "leaks", str(pid), "--format=json"])
+        self.assertEqual(outcome.status, 0, outcome)
+        self.assertEqual(json.loads(outcome.stdout)["leaks"]["scan"],
+                         "failed: the process is stopped: continue it and ask again")
+
     def test_scan_that_was_not_possible_says_why(self):
         for options, case, expected in ((["--leaks=off"], "global", "off"),
                                         (["--leaks=counts"], "global", "counts"),

@@ -105,20 +105,51 @@ static int snapshot_write_process(const struct arena_file *file, struct tracked 
     return result;
 }
 
-/* As many as must agree, with a while between them in which threads move on. */
-static void snapshot_make_censuses(const struct arena_file *file, const struct tracked *tracked)
+static bool is_stopped(pid_t pid)
 {
+    struct procfs procfs = {.statm_fd = -1, .stat_fd = -1};
+    struct procfs_stat stat_now = {0};
+    procfs_open(&procfs, pid);
+    bool is_known = procfs_read_stat(&procfs, &stat_now);
+    procfs_close(&procfs);
+    return is_known && (stat_now.state == 'T' || stat_now.state == 't');
+}
+
+/* As many as must agree, with a while between them in which threads move on. Returns NULL, or
+ * why there is none although the process could make some. */
+static const char *snapshot_make_censuses(const struct arena_file *file,
+                                          const struct tracked *tracked)
+{
+    if (is_stopped(tracked->pid)) {
+        return "failed: the process is stopped: continue it and ask again";
+    }
     for (uint32_t i = 0; i < CENSUS_AGREEMENT; i++) {
         if (i > 0) {
             nanosleep(&(struct timespec){.tv_nsec = CENSUS_GAP_NS}, NULL);
         }
         uint32_t number =
             census_request(file, tracked->shared, tracked->pid, CENSUS_AGREEMENT);
-        if (number == 0
-            || census_await(tracked->shared, tracked->pid, number, CENSUS_LIMIT_MS) != 0) {
-            return;
+        if (number == 0) {
+            return NULL;
+        }
+        int result = census_await(tracked->shared, tracked->pid, number, CENSUS_LIMIT_MS);
+        if (result != 0) {
+            return result == -ETIMEDOUT ? "failed: the process did not answer within 30 seconds"
+                                        : NULL;
         }
     }
+    return NULL;
+}
+
+static int snapshot_write_failure(const struct tracked *tracked, const char *why, uint64_t now_ns,
+                                  struct recording_writer *recording)
+{
+    return recording_writer_put_census(
+        recording, &(struct recording_census){.census = ((int64_t)tracked->index + 1) << 24,
+                                              .process = tracked->index,
+                                              .snapshot = RECORDING_UNKNOWN,
+                                              .time_ns = (int64_t)now_ns,
+                                              .scan = why});
 }
 
 /* All that is wanted, inside a transaction. */
@@ -137,9 +168,10 @@ static int snapshot_write_all(const struct arena_file *file,
         if (tracked == NULL) {
             continue;
         }
+        const char *failure = NULL;
         tracked->parent = snapshot_parent(tracked, options->only);
         if (options->with_census && tracked->pidfd >= 0) {
-            snapshot_make_censuses(file, tracked);
+            failure = snapshot_make_censuses(file, tracked);
         }
         if (tracked->pidfd >= 0) {
             (void)tracked_poll(tracked, file, now_ns);
@@ -148,6 +180,9 @@ static int snapshot_write_all(const struct arena_file *file,
             tracked_end(tracked, file, now_ns, -1);
         }
         result = snapshot_write_process(file, tracked, recording);
+        if (result == 0 && failure != NULL) {
+            result = snapshot_write_failure(tracked, failure, now_ns, recording);
+        }
     }
     return result;
 }
