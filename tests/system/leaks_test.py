@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -97,20 +98,39 @@ class LeaksTest(harness.MemtrackTest):
                 lost += int(re.search(r" in (\d+) object", part)[1])
         return lost
 
-    def test_leak_sanitizer_says_the_same(self):
+    # What LeakSanitizer does another way: it takes mappings for roots only when they are
+    # registered, knows no tagged pointers, does not look at quick_exit, reads protected pages
+    # (and dies of it), and cannot stop a thread that a debugger holds. (The others take long.)
+    NOT_AS_LEAK_SANITIZER = {"mapping", "shared_mapping", "sealed_mapping", "guard", "sparse",
+                             "tagged_above", "tagged_below", "tagged_in_block", "compressed",
+                             "quick", "protected", "traced_thread", "traced_thread_local", "thread_storm",
+                             "gigabyte", "list"}
+
+    def check_leak_sanitizer(self, name):
         clang = harness.need("clang")
-        program = self.path("leaks_lsan")
-        built = harness.run([clang, "-g", "-O1", "-fsanitize=leak", "-D_GNU_SOURCE", "-pthread",
+        program = self.path(name)
+        built = harness.run([clang, "-g", "-O1", "-fno-inline", "-fno-builtin", "-fsanitize=leak",
+                             "-D_GNU_SOURCE", "-pthread",
                              "-I", os.path.join(harness.SOURCE, "include"), "-o", program,
-                             os.path.join(harness.SOURCE, "samples", "leaks_lsan.c"), "-ldl"])
+                             os.path.join(harness.SOURCE, "samples", name + ".c"), "-ldl"])
         if built.status != 0:
             self.skipTest("clang has no LeakSanitizer here")
-        if self.leak_sanitizer(program, "overwritten") is None:
+        shutil.copy(os.path.join(harness.SAMPLES, "leaks_plugin.so"), self.folder)
+        cases = truth(name + ".c")
+        first = next(iter(cases))
+        if self.leak_sanitizer(program, first) is None:
             self.skipTest("LeakSanitizer cannot run here: it needs ptrace")
-        for case, expected in truth("leaks_lsan.c").items():
-            with self.subTest(case=case):
-                self.assertEqual(self.leak_sanitizer(program, case),
-                                 expected.get("definite", 0) + expected.get("indirect", 0))
+        for case, expected in cases.items():
+            if case not in self.NOT_AS_LEAK_SANITIZER:
+                with self.subTest(case=case):
+                    self.assertEqual(self.leak_sanitizer(program, case),
+                                     expected.get("definite", 0) + expected.get("indirect", 0))
+
+    def test_leak_sanitizer_says_the_same_of_what_it_documents(self):
+        self.check_leak_sanitizer("leaks_lsan")
+
+    def test_leak_sanitizer_says_the_same_of_pointers_in_odd_places(self):
+        self.check_leak_sanitizer("leaks")
 
     def test_nine_chains_have_the_classes_of_memchecks_manual(self):
         cases = chain_truth()
