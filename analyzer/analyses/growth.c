@@ -385,7 +385,7 @@ static int growth_visit_census(void *context, const void *row)
 {
     struct grower *grower = context;
     const struct recording_census *census = row;
-    if (!census->is_final && strcmp(census->scan, "full") == 0
+    if (!census->is_final && census->scan != NULL && strcmp(census->scan, "full") == 0
         && (grower->midrun == 0 || (double)census->time_ns / 1e9 > grower->midrun_seconds)) {
         grower->midrun = census->census;
         grower->midrun_seconds = (double)census->time_ns / 1e9;
