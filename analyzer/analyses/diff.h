@@ -6,7 +6,7 @@
  *   1. by place: modules are the same when their build-ids are (without build-id: their
  *      paths), addresses when module and offset are. Load addresses play no part.
  *   2. what is left and passes through a module that the other side has in another build:
- *      by the names of its functions; several sites with equal names are paired in the
+ *      by the names of its functions, whether they were inlined or not; several sites with equal names are paired in the
  *      order of their lines, so that the sum of line distances is least (a line whose text
  *      became another counts as far). Lines count from their function's first line, so an
  *      edit above a function moves nothing.

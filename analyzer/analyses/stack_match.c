@@ -11,12 +11,20 @@
 #define MATCH_NAME_MAX 4096u
 #define MATCH_LINE_FAR 1000000
 #define MATCH_TEXT_COST 1000
+#define MATCH_FACTOR UINT64_C(0xd6e8feb86659fd93)
+
+/* The names of an address's frames, so that those of a stack are a polynomial: it is the same
+ * whether a call was inlined into its caller's address or has one of its own. */
+struct match_name {
+    uint64_t hash;
+    uint64_t power; /* MATCH_FACTOR to the number of names; 0: not known yet */
+};
 
 struct match_side {
     const struct model *model;
     const struct model_process *process;
     uint32_t *places;      /* by address: equal places of both sides have equal ids */
-    uint32_t *names;       /* by address: equal names have equal ids */
+    struct match_name *names; /* by address; filled as they are met */
     uint32_t *module_keys; /* by module: equal builds have equal keys */
     bool *is_rebuilt;      /* by module: the other side has another build of it */
     bool *is_matched;      /* by site */
@@ -133,7 +141,7 @@ static void match_places(struct matcher *matcher, struct match_side *side)
 
 static uint64_t match_mix(uint64_t hash, uint64_t value)
 {
-    hash = (hash ^ value) * UINT64_C(0xd6e8feb86659fd93);
+    hash = (hash ^ value) * MATCH_FACTOR;
     return hash ^ (hash >> 32);
 }
 
@@ -209,39 +217,75 @@ static size_t match_name_length(const char *name)
     return dot != NULL ? (size_t)(dot - name) : strlen(name);
 }
 
-/* What an address is called: the place itself where its module is the same build. */
-static uint32_t match_name(struct matcher *matcher, struct match_side *side, uint32_t index)
+/* What a frame of a rebuilt module is called. */
+static uint32_t match_frame_name(struct matcher *matcher, const struct match_side *side,
+                                 const struct model_frame *frame)
 {
-    if (side->names[index] != 0) {
-        return side->names[index];
+    const struct model_module *module = &side->model->modules[0];
+    module = frame->module != NULL ? frame->module : module;
+    /* The program itself may be called anything. */
+    bool is_program = strcmp(module->path, side->process->row.executable) == 0;
+    const char *function = frame->linkage_name != NULL ? frame->linkage_name : frame->function;
+    char key[MATCH_NAME_MAX];
+    int length = function != NULL
+                     ? snprintf(key, sizeof(key), "%.255s|%.*s", is_program ? "" : module->name,
+                                (int)match_name_length(function), function)
+                     : snprintf(key, sizeof(key), "%.255s|+%llx", is_program ? "" : module->name,
+                                (unsigned long long)frame->module_offset);
+    size_t used = (size_t)length < sizeof(key) ? (size_t)length : sizeof(key) - 1;
+    return match_intern(matcher, 'f', key, used);
+}
+
+/* What an address is called: the place itself where its module is the same build. */
+static const struct match_name *match_name(struct matcher *matcher, struct match_side *side,
+                                           uint32_t index)
+{
+    struct match_name *name = &side->names[index];
+    if (name->power != 0) {
+        return name;
     }
     const struct model_address *address = model_address_at(side->model, index);
-    char key[MATCH_NAME_MAX];
-    size_t used = 0;
-    size_t module = match_module_of(side, address);
-    if (!side->is_rebuilt[module]) {
-        used = (size_t)snprintf(key, sizeof(key), "=%u", side->places[index]);
-    } else {
-        const char *name = side->model->modules[module].name;
-        if (strcmp(side->model->modules[module].path, side->process->row.executable) == 0) {
-            name = "";
-        }
-        used = (size_t)snprintf(key, sizeof(key), "%.255s", name);
-        for (uint32_t i = 0; i < address->frame_count; i++) {
-            const struct model_frame *frame = &address->frames[i];
-            const char *function =
-                frame->linkage_name != NULL ? frame->linkage_name : frame->function;
-            size_t room = sizeof(key) - used;
-            int length = function != NULL
-                             ? snprintf(key + used, room, "|%.*s",
-                                        (int)match_name_length(function), function)
-                             : snprintf(key + used, room, "|+%llx",
-                                        (unsigned long long)frame->module_offset);
-            used += (size_t)length < room ? (size_t)length : room - 1;
-        }
+    name->power = 1;
+    if (!side->is_rebuilt[match_module_of(side, address)]) {
+        name->power = MATCH_FACTOR;
+        name->hash = match_mix(0, side->places[index] ^ UINT64_C(1) << 32);
+        return name;
     }
-    side->names[index] = match_intern(matcher, 'f', key, used);
-    return side->names[index];
+    for (uint32_t i = address->frame_count; i > 0; i--) {
+        uint32_t id = match_frame_name(matcher, side, &address->frames[i - 1]);
+        name->hash = name->hash * MATCH_FACTOR + match_mix(0, id);
+        name->power *= MATCH_FACTOR;
+    }
+    return name;
+}
+
+/* Frames of a stack, outermost first. */
+struct match_walk {
+    const struct model *model;
+    const struct model_stack *stack;
+    const struct model_address *address;
+    uint32_t addresses_left;
+    uint32_t frames_left;
+};
+
+static struct match_walk match_walk_of(const struct match_side *side, size_t site)
+{
+    const struct model_stack *stack = side->process->sites[site].stack;
+    return (struct match_walk){
+        .model = side->model, .stack = stack, .addresses_left = stack->address_count};
+}
+
+static const struct model_frame *match_walk_next(struct match_walk *walk)
+{
+    while (walk->frames_left == 0) {
+        if (walk->addresses_left == 0) {
+            return NULL;
+        }
+        walk->address =
+            model_address_at(walk->model, walk->stack->addresses[--walk->addresses_left]);
+        walk->frames_left = walk->address->frame_count;
+    }
+    return &walk->address->frames[--walk->frames_left];
 }
 
 static bool match_passes_rebuilt(const struct match_side *side, const struct model_stack *stack)
@@ -282,22 +326,20 @@ static bool match_is_other_text(const struct model_frame *a, const struct model_
     return a->source != NULL && b->source != NULL && strcmp(a->source, b->source) != 0;
 }
 
-/* The sum of line distances, other texts counting as far away; equal names guarantee equally many addresses and frames. */
+/* The sum of line distances, other texts counting as far away; stacks of equal names have
+ * equally many frames. */
 static int64_t match_distance(const struct matcher *matcher, size_t a, size_t b)
 {
-    const struct match_side *sides = matcher->sides;
-    const struct model_stack *x = sides[0].process->sites[a].stack;
-    const struct model_stack *y = sides[1].process->sites[b].stack;
+    struct match_walk x = match_walk_of(&matcher->sides[0], a);
+    struct match_walk y = match_walk_of(&matcher->sides[1], b);
     int64_t sum = 0;
-    for (uint32_t i = 0; i < x->address_count && i < y->address_count; i++) {
-        const struct model_address *p = model_address_at(sides[0].model, x->addresses[i]);
-        const struct model_address *q = model_address_at(sides[1].model, y->addresses[i]);
-        for (uint32_t k = 0; k < p->frame_count && k < q->frame_count; k++) {
-            int64_t distance = match_line(&p->frames[k]) - match_line(&q->frames[k]);
-            distance = distance < 0 ? -distance : distance;
-            sum += distance > MATCH_LINE_FAR ? MATCH_LINE_FAR : distance;
-            sum += match_is_other_text(&p->frames[k], &q->frames[k]) ? MATCH_TEXT_COST : 0;
-        }
+    const struct model_frame *p;
+    const struct model_frame *q;
+    while ((p = match_walk_next(&x)) != NULL && (q = match_walk_next(&y)) != NULL) {
+        int64_t distance = match_line(p) - match_line(q);
+        distance = distance < 0 ? -distance : distance;
+        sum += distance > MATCH_LINE_FAR ? MATCH_LINE_FAR : distance;
+        sum += match_is_other_text(p, q) ? MATCH_TEXT_COST : 0;
     }
     return sum;
 }
@@ -308,16 +350,13 @@ static const struct match_side *match_ordered_side;
 /* By lines, outermost frame first: the order in which a person meets them in the source. */
 static int match_compare_lines(const void *left, const void *right)
 {
-    const struct match_side *side = match_ordered_side;
     const struct match_entry *a = left;
     const struct match_entry *b = right;
-    const struct model_stack *x = side->process->sites[a->site].stack;
-    const struct model_stack *y = side->process->sites[b->site].stack;
-    for (uint32_t i = x->address_count; i > 0 && y->address_count == x->address_count; i--) {
-        const struct model_frame *p =
-            &model_address_at(side->model, x->addresses[i - 1])->frames[0];
-        const struct model_frame *q =
-            &model_address_at(side->model, y->addresses[i - 1])->frames[0];
+    struct match_walk x = match_walk_of(match_ordered_side, a->site);
+    struct match_walk y = match_walk_of(match_ordered_side, b->site);
+    const struct model_frame *p;
+    const struct model_frame *q;
+    while ((p = match_walk_next(&x)) != NULL && (q = match_walk_next(&y)) != NULL) {
         if (p->line != q->line) {
             return p->line < q->line ? -1 : 1;
         }
@@ -402,9 +441,11 @@ static void match_by_name(struct matcher *matcher)
             if (side->is_matched[i] || !match_passes_rebuilt(side, stack)) {
                 continue;
             }
-            uint64_t hash = stack->address_count;
-            for (uint32_t k = 0; k < stack->address_count; k++) {
-                hash = match_mix(hash, match_name(matcher, side, stack->addresses[k]));
+            uint64_t hash = 0;
+            for (uint32_t k = stack->address_count; k > 0; k--) {
+                const struct match_name *name =
+                    match_name(matcher, side, stack->addresses[k - 1]);
+                hash = hash * name->power + name->hash;
             }
             entries = mt_grow(entries, &capacity, count + 1, sizeof(*entries));
             entries[count++] = (struct match_entry){.hash = hash, .side = s, .site = i};
