@@ -1,6 +1,7 @@
 /* States, sites, stacks and locations of recordings whose numbers are known. */
 #include "model/frame_kind.h"
 #include "model/model.h"
+#include "recording/writer.h"
 #include "support/sample_recording.h"
 
 #include <setjmp.h>
@@ -224,6 +225,50 @@ static void snapshot_rows_are_walked_in_order(void **state)
     model_free(model);
 }
 
+/* Parents that are the node itself, come later, go round in a circle, or do not exist; stacks
+ * that begin nowhere. */
+static void write_circles(const char *path)
+{
+    static const int64_t parents[] = {0, 1, 3, 2, 99, -7, INT64_MAX};
+    struct recording_writer *writer = NULL;
+    struct recording_run run = {.host = "h"};
+    assert_int_equal(recording_writer_create(path, &run, true, &writer, NULL), 0);
+    assert_int_equal(recording_writer_begin(writer, "circles"), 0);
+    struct recording_process process = {.executable = "x", .parent = RECORDING_UNKNOWN};
+    recording_writer_put_process(writer, &process);
+    struct recording_module module = {.path = "/bin/x"};
+    int64_t id = recording_writer_add_module(writer, &module);
+    int64_t address = recording_writer_add_address(writer, id, 16);
+    for (int64_t node = 1; node < 7; node++) {
+        recording_writer_add_node(
+            writer, &(struct recording_node){
+                        .node = node, .parent = parents[node], .address = address});
+    }
+    for (int64_t stack = 1; stack < 9; stack++) {
+        int64_t leaf = stack == 8 ? INT64_MAX : stack;
+        recording_writer_add_stack(writer,
+                                   &(struct recording_stack){.stack = stack, .leaf = leaf});
+        recording_writer_put_site(writer,
+                                  &(struct recording_site){.stack = stack, .allocations = 1});
+    }
+    assert_int_equal(recording_writer_finish(writer, true, NULL), 0);
+}
+
+static void parents_that_lead_nowhere_end_a_stack(void **state)
+{
+    (void)state;
+    char path[128];
+    snprintf(path, sizeof(path), "%s/circles", folder);
+    write_circles(path);
+    struct model *model = load("circles");
+    const struct model_process *process = &model->processes[0];
+    assert_int_equal(process->totals.allocations, 8);
+    for (size_t i = 0; i < process->site_count; i++) {
+        assert_true(process->sites[i].stack->address_count <= 4096);
+    }
+    model_free(model);
+}
+
 static void frames_of_libraries_are_told_from_the_program(void **state)
 {
     (void)state;
@@ -271,6 +316,7 @@ int main(void)
         cmocka_unit_test(file_whose_name_contains_an_at_sign_is_found),
         cmocka_unit_test(processes_form_the_tree_of_fork_and_exec),
         cmocka_unit_test(snapshot_rows_are_walked_in_order),
+        cmocka_unit_test(parents_that_lead_nowhere_end_a_stack),
         cmocka_unit_test(frames_of_libraries_are_told_from_the_program),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

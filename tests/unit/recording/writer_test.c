@@ -1,7 +1,9 @@
 /* The writer's promises, checked with plain SQLite on what it wrote. */
 #include "recording/writer.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -106,6 +108,60 @@ static void writer_refuses_an_existing_file_unless_told(void **state)
     assert_null(writer);
     assert_int_equal(recording_writer_create(path, &test_run, true, &writer, NULL), 0);
     recording_writer_abandon(writer);
+}
+
+static size_t files_in_folder(void)
+{
+    DIR *list = opendir(folder);
+    assert_non_null(list);
+    size_t count = 0;
+    while (readdir(list) != NULL) {
+        count++;
+    }
+    closedir(list);
+    return count;
+}
+
+static void recording_written_at_once_appears_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    const char *path = path_of("at-once.mtk");
+    size_t files = files_in_folder();
+    struct recording_writer *writer = NULL;
+    struct mt_error error = {0};
+    assert_int_equal(recording_writer_create_at_once(path, &test_run, false, &writer, NULL), 0);
+    assert_int_not_equal(access(path, F_OK), 0);
+    recording_writer_abandon(writer);
+    assert_int_equal(files_in_folder(), files); /* nothing is left of it */
+
+    assert_int_equal(recording_writer_create_at_once(path, &test_run, false, &writer, NULL), 0);
+    assert_int_equal(recording_writer_begin(writer, "a snapshot"), 0);
+    add_snapshot(writer, 0, 0, NULL);
+    put_counts(writer, 0, 1, 10);
+    assert_int_equal(recording_writer_finish(writer, true, NULL), 0);
+    assert_int_equal(files_in_folder(), files + 1);
+    assert_int_equal(query(path, "SELECT allocations FROM snapshot_site"), 10);
+    assert_int_equal(query(path, "SELECT value FROM run WHERE key = 'complete'"), 1);
+    assert_int_equal(query(path, "SELECT 1 FROM pragma_integrity_check WHERE "
+                                 "integrity_check = 'ok'"),
+                     1);
+
+    assert_int_equal(recording_writer_create_at_once(path, &test_run, false, &writer, &error),
+                     -EEXIST);
+    assert_int_equal(recording_writer_create_at_once(path, &test_run, true, &writer, NULL), 0);
+    assert_int_equal(query(path, "SELECT count(*) FROM snapshot"), 1); /* the old one still */
+    assert_int_equal(recording_writer_finish(writer, true, NULL), 0);
+    assert_int_equal(query(path, "SELECT count(*) FROM snapshot"), 0);
+    assert_int_equal(files_in_folder(), files + 1);
+
+    /* Somebody else takes the name while it is being written. */
+    path = path_of("taken.mtk");
+    assert_int_equal(recording_writer_create_at_once(path, &test_run, false, &writer, NULL), 0);
+    assert_int_equal(close(open(path, O_CREAT | O_WRONLY, 0600)), 0);
+    error = (struct mt_error){0};
+    assert_int_equal(recording_writer_finish(writer, true, &error), -EEXIST);
+    assert_non_null(strstr(error.text, "taken.mtk"));
+    assert_int_equal(files_in_folder(), files + 2);
 }
 
 static void writer_gives_equal_modules_and_addresses_one_id_across_append(void **state)
@@ -303,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writer_leaves_one_file_marked_complete),
         cmocka_unit_test(writer_refuses_an_existing_file_unless_told),
+        cmocka_unit_test(recording_written_at_once_appears_whole_or_not_at_all),
         cmocka_unit_test(writer_gives_equal_modules_and_addresses_one_id_across_append),
         cmocka_unit_test(removed_snapshot_leaves_the_states_of_the_others),
         cmocka_unit_test(thinning_keeps_ends_labels_and_the_recent_past),
