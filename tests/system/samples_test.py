@@ -233,6 +233,9 @@ class SampleTest(MemtrackTest):
     def test_signal_handlers_may_allocate(self):
         self.check("signal_handlers")
 
+    def test_children_forked_in_the_middle_of_an_event_go_on(self):
+        self.check("fork_in_handler")
+
     def test_coroutines_are_walked_or_cut(self):
         self.check("swapped_stacks")
 
