@@ -145,6 +145,16 @@ size_t capture_thread_bytes(void)
     return pages_round(thread_layout().end);
 }
 
+void capture_thread_visit_own(const struct capture_thread *thread,
+                              void (*visit)(void *context, uintptr_t start, size_t bytes),
+                              void *context)
+{
+    const void *page = stack_memo_own_page(&thread->memo);
+    if (page != NULL) {
+        visit(context, (uintptr_t)page, RAW_HUGE_PAGE_BYTES);
+    }
+}
+
 static void thread_start(struct capture_thread *thread)
 {
     struct thread_layout layout = thread_layout();
@@ -531,25 +541,35 @@ static uint32_t kept_node(const struct kept_stack *stack, uint32_t base,
     return frame->node;
 }
 
-/* Interns the kept stack, whose frames[0..base) have this node: their modules are noted. */
-static uint32_t intern_above(struct capture_thread *thread, const struct kept_identity *identity,
-                             uint32_t base, uint32_t node)
+/* Readies thread->interned for intern_above(): begins to fetch all that it will read of the table,
+ * at once. Most of that is in no cache. */
+static void frames_prepare(struct capture_thread *thread, uint32_t base, uint32_t flags)
 {
-    struct kept_stack *stack = &thread->stack;
-    struct kept_frame *top = &stack->frames[stack->count - 1];
+    const struct kept_stack *stack = &thread->stack;
+    const struct kept_frame *top = &stack->frames[stack->count - 1];
     struct capture_frame *frames = thread->interned;
     uint32_t count = stack->count - base;
-    uint64_t seed = atomic_load_explicit(&capture.seed, memory_order_relaxed);
-    struct stack_traits traits = {.depth = stack->count, .flags = identity->flags};
     for (uint32_t i = count; i-- > 0;) {
         frames[i].pc = top[-(ptrdiff_t)i].pc;
-        frames[i].hash = hash_finish(top[-(ptrdiff_t)i].hash, identity->flags);
+        frames[i].hash = hash_finish(top[-(ptrdiff_t)i].hash, flags);
         if (i + 1 == count) {
             hash_index_prefetch_all(&capture.stacks.prefixes, frames[i].hash);
         } else {
             hash_index_prefetch(&capture.stacks.prefixes, frames[i].hash);
         }
     }
+}
+
+/* Interns the kept stack, whose frames[0..base) have this node: their modules are noted. The
+ * other frames are in thread->interned, under hashes of this seed. */
+static uint32_t intern_above(struct capture_thread *thread, const struct kept_identity *identity,
+                             uint32_t base, uint32_t node, uint64_t seed)
+{
+    struct kept_stack *stack = &thread->stack;
+    struct kept_frame *top = &stack->frames[stack->count - 1];
+    struct capture_frame *frames = thread->interned;
+    uint32_t count = stack->count - base;
+    struct stack_traits traits = {.depth = stack->count, .flags = identity->flags};
     if (!modules_note(frames, count, seed, &traits.epoch)) {
         return INTERN_AGAIN;
     }
@@ -586,19 +606,21 @@ __attribute__((noinline)) static uint32_t stack_look_up(struct capture_thread *t
                                                         uint32_t base,
                                                         const struct kept_before *before)
 {
+    uint64_t seed = atomic_load_explicit(&capture.seed, memory_order_relaxed);
     bool is_whole = base > 0 && (identity->flags & ARENA_STACK_CUT) == 0;
+    bool is_new = is_whole && stack_cache_has_room(&capture.cache, identity->key);
     uint32_t node = 0;
-    if (stack_cache_is_on(&capture.cache)) {
-        /* What that does not know is new, mostly: both searches miss, so begin them together. */
-        hash_index_prefetch(&capture.stacks.stacks, identity->key.hash);
-        node = is_whole ? kept_node(&thread->stack, base, before) : 0;
+    uint32_t id = 0;
+    hash_index_prefetch(&capture.stacks.stacks, identity->key.hash);
+    if (!is_new) {
+        id = stack_table_find_quickly(&capture.stacks, identity->key.hash);
     }
-    uint32_t id = stack_table_find_quickly(&capture.stacks, identity->key.hash);
-    if (UNLIKELY(id == 0)) {
-        if (node == 0 && is_whole) {
-            node = kept_node(&thread->stack, base, before);
-        }
-        id = node != 0 ? intern_above(thread, identity, base, node)
+    if (id == 0 && is_whole) {
+        frames_prepare(thread, base, identity->flags);
+        node = kept_node(&thread->stack, base, before);
+    }
+    if (id == 0) {
+        id = node != 0 ? intern_above(thread, identity, base, node, seed)
                        : kept_intern(thread, identity);
     }
     if (LIKELY(id != 0 && id != INTERN_AGAIN)) {

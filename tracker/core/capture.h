@@ -48,6 +48,11 @@ struct capture_thread;
  * capture_start. */
 size_t capture_thread_bytes(void);
 
+/* Calls visit for memory of a thread beside that, if it has any. */
+void capture_thread_visit_own(const struct capture_thread *thread,
+                              void (*visit)(void *context, uintptr_t start, size_t bytes),
+                              void *context);
+
 /* Once per process image, before any capture; `image` is where stacks are interned.
  * After a fork the child keeps everything. Returns 0 or a negative errno. */
 int capture_start(const struct arena *arena, struct arena_image *image,

@@ -89,6 +89,24 @@ static inline uint32_t stack_cache_find(const struct stack_cache *cache, struct 
     return id < ARENA_STACKS_MAX ? (uint32_t)id : 0;
 }
 
+/* Whether a stack of this group that is not found was, most likely, never put. False where there
+ * is no cache. */
+static inline bool stack_cache_has_room(const struct stack_cache *cache, struct stack_cache_key key)
+{
+    _Atomic uint64_t *words = atomic_load_explicit(&cache->words, memory_order_acquire);
+    if (words == NULL) {
+        return false;
+    }
+    /* Filled in turn from the place of each: the last one to be filled may be any. */
+    const _Atomic uint64_t *line = stack_cache_line(words, key.group);
+    for (unsigned i = 0; i < STACK_CACHE_LINE_WORDS; i++) {
+        if (atomic_load_explicit(&line[i], memory_order_relaxed) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Puts key -> id, 1 .. ARENA_STACKS_MAX - 1. Maps the memory when ids are large enough. */
 void stack_cache_put(struct stack_cache *cache, struct stack_cache_key key, uint32_t id);
 

@@ -1,7 +1,12 @@
 #include "core/stack_memo.h"
 
+#include "core/raw_syscall.h"
+
+_Static_assert(sizeof(struct stack_memo_entry) << STACK_MEMO_LAST_LOG2 <= RAW_HUGE_PAGE_BYTES,
+               "the largest memo is in one huge page");
+
 #define PAUSE_CAPTURES 65536u
-#define MISSES_MAX 512u
+#define MISSES_MAX 512u /* and as many as there are entries: it is filled by then */
 
 /* Bytes that all memos have grown by. A thread's memory is handed on to the next thread,
  * so nothing is ever given back. Atomic adds, rare. */
@@ -37,36 +42,51 @@ uint32_t stack_memo_search(const struct stack_memo *memo, const struct capture_o
     return id;
 }
 
-static bool memo_grow(struct stack_memo *memo)
+static bool bytes_claim(uint32_t bytes)
 {
-    if (memo->mask >= (1u << STACK_MEMO_LAST_LOG2) - 1) {
-        return false;
-    }
-    uint32_t entries = (memo->mask + 1) << STACK_MEMO_GROWTH_LOG2;
-    uint32_t bytes = (uint32_t)sizeof(struct stack_memo_entry) * entries;
     if (atomic_fetch_add_explicit(&grown_bytes, bytes, memory_order_relaxed)
         > STACK_MEMO_BUDGET_BYTES - bytes) {
         atomic_fetch_sub_explicit(&grown_bytes, bytes, memory_order_relaxed);
         return false;
     }
+    return true;
+}
+
+static bool memo_grow(struct stack_memo *memo)
+{
+    uint32_t count = (memo->mask + 1) << STACK_MEMO_GROWTH_LOG2;
+    bool is_last = count == 1u << STACK_MEMO_LAST_LOG2;
+    if (count > 1u << STACK_MEMO_LAST_LOG2
+        || !bytes_claim(is_last ? (uint32_t)RAW_HUGE_PAGE_BYTES
+                                : (uint32_t)sizeof(struct stack_memo_entry) * count)) {
+        return false;
+    }
     stack_memo_clear(memo);
-    memo->mask = entries - 1;
+    if (is_last) {
+        struct stack_memo_entry *page = raw_map_huge_page();
+        if (page == NULL) {
+            return false;
+        }
+        memo->entries = page;
+    }
+    memo->mask = count - 1;
     return true;
 }
 
 /* Called for each miss. Returns false where the entry that missed is void now. */
 static bool memo_judge(struct stack_memo *memo, uint32_t capture_number)
 {
-    if (++memo->misses < MISSES_MAX) {
+    uint32_t misses = ++memo->misses;
+    if (misses < MISSES_MAX + memo->mask) {
         return true;
     }
     uint32_t captures = capture_number - memo->window;
     memo->misses = 0;
     memo->window = capture_number;
-    if (captures < 8 * MISSES_MAX && memo_grow(memo)) {
+    if (captures < 8 * misses && memo_grow(memo)) {
         return false;
     }
-    if (captures < 2 * MISSES_MAX) {
+    if (captures < 2 * misses) {
         stack_memo_clear(memo);
         memo->from = capture_number + PAUSE_CAPTURES;
         memo->window = memo->from;

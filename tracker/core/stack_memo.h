@@ -16,10 +16,11 @@
  * only have entries of their own, so that they do not evict one another.
  *
  * Off where it hits less than half the time, tried again later. Grows where more entries
- * would help, as long as all memos together stay within STACK_MEMO_BUDGET_BYTES.
+ * would help, as long as all memos together stay within STACK_MEMO_BUDGET_BYTES. The largest size
+ * is in a huge page of its own: the entries of a compiler miss the TLB else.
  *
  * Context: async-signal-safe. Threads: belongs to one thread. Memory: the owner's,
- * STACK_MEMO_BYTES, touched as far as it has grown.
+ * STACK_MEMO_BYTES, touched as far as it has grown; then a huge page.
  */
 #ifndef MEMTRACK_CORE_STACK_MEMO_H
 #define MEMTRACK_CORE_STACK_MEMO_H
@@ -30,7 +31,8 @@
 /* Threads that allocate a few times only do not pay for pages. */
 #define STACK_MEMO_FIRST_CAPTURE 128u
 #define STACK_MEMO_FIRST_LOG2 6u
-#define STACK_MEMO_LAST_LOG2 10u
+#define STACK_MEMO_OWNER_LOG2 10u /* as far as the owner's memory goes */
+#define STACK_MEMO_LAST_LOG2 12u
 #define STACK_MEMO_GROWTH_LOG2 2u
 #define STACK_MEMO_BUDGET_BYTES (UINT32_C(8) << 20)
 #define STACK_MEMO_WAYS 4u
@@ -50,7 +52,7 @@ struct stack_memo_entry {
 _Static_assert(sizeof(struct stack_memo_entry) == 384, "six lines");
 _Static_assert(STACK_MEMO_WORDS % STACK_MEMO_BLOCK_WORDS == 0, "whole blocks");
 
-#define STACK_MEMO_BYTES (sizeof(struct stack_memo_entry) << STACK_MEMO_LAST_LOG2)
+#define STACK_MEMO_BYTES (sizeof(struct stack_memo_entry) << STACK_MEMO_OWNER_LOG2)
 
 struct stack_memo {
     struct stack_memo_entry *entries;
@@ -61,6 +63,12 @@ struct stack_memo {
 };
 
 void stack_memo_init(struct stack_memo *memo, void *memory);
+
+/* Returns the memory that it mapped itself, RAW_HUGE_PAGE_BYTES, or NULL. */
+static inline void *stack_memo_own_page(const struct stack_memo *memo)
+{
+    return memo->mask == (1u << STACK_MEMO_LAST_LOG2) - 1 ? memo->entries : NULL;
+}
 
 static inline bool stack_memo_is_on(const struct stack_memo *memo, uint32_t capture_number)
 {

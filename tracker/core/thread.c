@@ -333,6 +333,7 @@ void thread_visit_own(void (*visit)(void *context, uintptr_t start, size_t bytes
         if (thread_record[i] != NULL) {
             visit(context, (uintptr_t)thread_record[i],
                   THREAD_PAGES_BYTES + capture_thread_bytes());
+            capture_thread_visit_own(thread_record[i]->capture, visit, context);
         }
     }
 }

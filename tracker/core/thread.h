@@ -106,7 +106,7 @@ void thread_forked(void);
 /* Calls visit for every record, whoever has it or nobody. */
 void thread_each(void (*visit)(struct thread *thread));
 
-/* Calls visit for each mapping that holds thread records. */
+/* Calls visit for each mapping that holds thread records, or what they refer to. */
 void thread_visit_own(void (*visit)(void *context, uintptr_t start, size_t bytes), void *context);
 
 /* The slow part of thread_site(). NULL when the arena is full. */

@@ -118,15 +118,24 @@ static uint64_t word_pack(uintptr_t pc, unwind_rule_t rule)
 
 #define WORD_BESIDE (UNWIND_RULES_BESIDE << UNWIND_RULES_TAG_SHIFT)
 
+/* From an address's own line to the other one that may have its rule. Not to the next ones: where
+ * a region is short of room, those around it are, too; and not one for the whole region. */
+static uint64_t line_step(uintptr_t pc)
+{
+    return (1 + ((pc >> (UNWIND_RULES_REGION_LOG2 - 3)) & 7)) << 5;
+}
+
 /* The address that a word in `line` is for. */
 static uintptr_t word_address(uint64_t word, uint64_t line, unsigned log2)
 {
     uint64_t tag = word >> UNWIND_RULES_TAG_SHIFT;
-    uint64_t known = (tag >> 12) << 20;
-    line ^= (tag & UNWIND_RULES_BESIDE) != 0;
+    uint64_t known = (tag >> (UNWIND_RULES_REGION_LOG2 + 1)) << UNWIND_RULES_KNOWN_LOG2;
+    line ^= (tag & UNWIND_RULES_BESIDE) != 0 ? line_step(tag) : 0;
     uint64_t regions = line ^ unwind_rules_line(known, log2);
-    /* Bits 20 and above are in both; the line has those from 11 on. */
-    return known | (regions & 0x1ff) << 11 | (tag & 0x7ff);
+    uint64_t here = UNWIND_RULES_BESIDE - 1;
+    return known
+           | (((regions << UNWIND_RULES_REGION_LOG2) & ~(~UINT64_C(0) << UNWIND_RULES_KNOWN_LOG2)))
+           | (tag & here);
 }
 
 static _Atomic uint64_t *line_at(uintptr_t table, uint64_t line)
@@ -134,15 +143,16 @@ static _Atomic uint64_t *line_at(uintptr_t table, uint64_t line)
     return (_Atomic uint64_t *)(table & ~(uintptr_t)63) + line * UNWIND_RULES_LINE_WORDS;
 }
 
-/* Returns the slot of the word for `pc` in its line or in the one beside it, else the first empty
+/* Returns the slot of the word for `pc` in its line or in its other one, else the first empty
  * one, else NULL. *found is the word, 0 where there is none. */
 static _Atomic uint64_t *slot_find(uintptr_t table, uintptr_t pc, uint64_t *found)
 {
-    for (uint64_t beside = 0; beside < 2; beside++) {
-        _Atomic uint64_t *words = line_at(table, unwind_rules_line(pc, table & 63) ^ beside);
-        uint64_t tag = unwind_rules_tag(pc) | (beside != 0 ? UNWIND_RULES_BESIDE : 0);
-        for (unsigned i = 0; i < UNWIND_RULES_LINE_WORDS; i++) {
-            _Atomic uint64_t *slot = &words[(unwind_rules_place(pc) + i) % UNWIND_RULES_LINE_WORDS];
+    uint64_t line = unwind_rules_line(pc, table & 63);
+    uint64_t tag = unwind_rules_tag(pc);
+    for (int i = 0; i < 2; i++, line ^= line_step(pc), tag |= UNWIND_RULES_BESIDE) {
+        _Atomic uint64_t *words = line_at(table, line);
+        for (unsigned j = 0; j < UNWIND_RULES_LINE_WORDS; j++) {
+            _Atomic uint64_t *slot = &words[(unwind_rules_place(pc) + j) % UNWIND_RULES_LINE_WORDS];
             uint64_t word = atomic_load_explicit(slot, memory_order_relaxed);
             if (word == 0 || word >> UNWIND_RULES_TAG_SHIFT == tag) {
                 *found = word;

@@ -5,20 +5,20 @@
  * constant, the return address is just below it, rbp is unchanged or saved at another
  * constant. Such rows are compiled into a word and kept in one table for the process.
  *
- *   63              37 36 35         25 24          11 10            3 2  0
+ *   63              36 35 34         25 24          11 10            3 2  0
  *  +-----------------+--+-------------+--------------+---------------+----+
  *  | address bits    |  | address     | CFA offset/8 | (CFA - rbp    |kind|   0: empty
- *  | 20 and above    |  | bits 10..0  | signed       |  slot)/8      |    |
+ *  | 19 and above    |  | bits 9..0   | signed       |  slot)/8      |    |
  *  +-----------------+--+-------------+--------------+---------------+----+
- *                     1: stands in the line beside its own
+ *                     1: stands in its other line
  *
  * What a program has on its stacks are a few thousand return addresses, a few of each function,
  * and hardly a rule is still in a cache when it is asked for again. So they are laid out by
- * the line: the eight words of a cache line are for one region of 2 KiB of code (and whatever
- * others fall on it), in order of first use, from a place on that the address chooses.
- * What has no room there stands in the line beside it. A line's number is the address's bits from
- * 11 on, scrambled by bits in the tag, so line and tag together are the whole address: a
- * hit is exact. Starts with 2^12 words, grows to 2^18.
+ * the line: the eight words of a cache line are for one region of 1 KiB of code (and whatever
+ * others fall on it), from a place on that the address chooses. What has no room there stands
+ * in one other line. A line's number is the address's bits from 10 on, scrambled by bits in
+ * the tag, so line and tag together are the whole address: a hit is exact. Starts with 2^12
+ * words, grows to 2^18.
  *
  * Addresses are return addresses: the row looked up is that of the byte before. For the
  * instruction that a signal interrupted pass its address plus 1.
@@ -75,7 +75,10 @@ static inline unwind_rule_t unwind_rule_make(enum unwind_kind kind, int64_t cfa_
 #define UNWIND_RULES_LOG2_FIRST 12u
 #define UNWIND_RULES_LINE_WORDS 8u
 #define UNWIND_RULES_TAG_SHIFT 25
-#define UNWIND_RULES_BESIDE (UINT64_C(1) << 11) /* in a tag */
+#define UNWIND_RULES_REGION_LOG2 10u
+#define UNWIND_RULES_BESIDE (UINT64_C(1) << UNWIND_RULES_REGION_LOG2) /* in a tag */
+/* The address's bits that no line tells: those above what the first table's lines do. */
+#define UNWIND_RULES_KNOWN_LOG2 (UNWIND_RULES_REGION_LOG2 + UNWIND_RULES_LOG2_FIRST - 3)
 
 /* Address of the table, page-aligned, with log2 of its words in the low bits. */
 extern _Atomic uintptr_t unwind_rules_table;
@@ -93,7 +96,8 @@ void unwind_rules_flush(void);
 /* The line of this address in a table of 2^log2 words. */
 static inline uint64_t unwind_rules_line(uintptr_t pc, unsigned log2)
 {
-    return ((pc >> 11) ^ (pc >> 23) ^ (pc >> 35)) & ((UINT64_C(1) << (log2 - 3)) - 1);
+    return ((pc >> UNWIND_RULES_REGION_LOG2) ^ (pc >> 23) ^ (pc >> 35))
+           & ((UINT64_C(1) << (log2 - 3)) - 1);
 }
 
 /* Where in its line an address is looked for first. */
@@ -104,7 +108,8 @@ static inline unsigned unwind_rules_place(uintptr_t pc)
 
 static inline uint64_t unwind_rules_tag(uintptr_t pc)
 {
-    return ((pc >> 20) << 12) | (pc & 0x7ff);
+    return ((pc >> UNWIND_RULES_KNOWN_LOG2) << (UNWIND_RULES_REGION_LOG2 + 1))
+           | (pc & (UNWIND_RULES_BESIDE - 1));
 }
 
 static inline unwind_rule_t unwind_rule_unpack(uint64_t word)

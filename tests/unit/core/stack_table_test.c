@@ -262,6 +262,8 @@ static void stack_cache_keeps_a_group_larger_than_a_line(void **state)
         found += stack_cache_find(&cache, cache_key(i, STACKS)) == STACK_CACHE_FIRST_ID + i;
     }
     assert_true(found > STACKS - STACKS / 50); /* a few have replaced one another */
+    assert_false(stack_cache_has_room(&cache, cache_key(0, STACKS)));
+    assert_true(stack_cache_has_room(&cache, cache_key(STACKS, STACKS)));
     stack_cache_close(&cache);
 }
 
