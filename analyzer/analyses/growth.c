@@ -189,7 +189,7 @@ static int growth_choose_window(struct grower *grower, const struct growth_optio
     growth->snapshots_used = grower->end - grower->first;
     if (growth->snapshots_used < GROWTH_SNAPSHOTS_LEAST) {
         return mt_error_set(error, -ENODATA, MT_STATUS_DATA,
-                            "%s: %zu of its %zu snapshots are after the warm-up (%.3g s), a trend "
+                            "%s: %zu of its %zu snapshots are after the warm-up (%.1f s), a trend "
                             "needs %u: choose a shorter --warmup",
                             grower->model->selector.path, growth->snapshots_used, series->count,
                             growth->warmup_seconds, GROWTH_SNAPSHOTS_LEAST);
