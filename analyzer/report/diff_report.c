@@ -229,9 +229,10 @@ static void diff_add_notes(struct diff_maker *maker)
     }
     if (diff->are_builds_different) {
         report_add_note(document, REPORT_PLAIN,
-                        "two builds: %zu sites were matched by place, %zu by the names of their "
+                        "two builds: %zu site%s matched by place, %zu by the names of their "
                         "functions and the nearest lines",
-                        diff->matched_by_place, diff->matched_by_name);
+                        diff->matched_by_place,
+                        diff->matched_by_place == 1 ? " was" : "s were", diff->matched_by_name);
     }
 }
 

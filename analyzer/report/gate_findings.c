@@ -94,7 +94,8 @@ static const char *consumer_message(struct region *region, const struct gate_fai
     if (failure->limit == GATE_MAX_TEMPORARY) {
         return region_format(region, "%" PRId64 " temporary allocations", failure->blocks);
     }
-    return region_format(region, "%s in %" PRId64 " blocks %s", bytes.text, failure->blocks,
+    return region_format(region, "%s in %" PRId64 " block%s %s", bytes.text, failure->blocks,
+                         failure->blocks == 1 ? "" : "s",
                          failure->limit == GATE_MAX_PEAK ? "at the peak" : "live at the end");
 }
 
