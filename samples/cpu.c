@@ -140,17 +140,31 @@ static void on_profile(int signal)
     profile_ticks++;
 }
 
+/* The clock that ITIMER_PROF runs on: whole ticks of the kernel, charged to whom each finds
+ * running. On a busy machine that is not the time that the process used.
+ * Source: Linux, kernel/time/posix-cpu-timers.c and include/linux/posix-timers.h: the process
+ * is 0, inverted; the clock is CPUCLOCK_PROF, 0. */
+static double profile_seconds(void)
+{
+    struct timespec now;
+    if (clock_gettime((clockid_t)(~0u << 3), &now) != 0) {
+        exit(3);
+    }
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 static int profiled(void)
 {
     struct sigaction action = {.sa_handler = on_profile, .sa_flags = SA_RESTART};
     struct itimerval often = {{0, 20000}, {0, 20000}};
     sigaction(SIGPROF, &action, NULL);
+    double start = profile_seconds();
     setitimer(ITIMER_PROF, &often, NULL);
     work();
     struct itimerval never = {{0, 0}, {0, 0}};
     setitimer(ITIMER_PROF, &never, NULL);
-    /* Coarse kernels deliver fewer, never more. */
-    return profile_ticks > 2 && profile_ticks <= seconds * 50 * 1.1 + 2 ? 0 : 1;
+    double elapsed = profile_seconds() - start;
+    return profile_ticks >= elapsed / 0.02 - 2 && profile_ticks <= elapsed / 0.02 + 2 ? 0 : 1;
 }
 
 static int blocked(void)
