@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+/* Two recordings of one process agree on its start but for the precision of their clocks. */
+#define DIFF_SAME_START_NS INT64_C(1000000000)
+
 struct diff_maker {
     struct report_document *document;
     const struct diff *diff;
@@ -46,6 +49,23 @@ static const char *diff_by_name(enum diff_by by)
     return "stack";
 }
 
+/* Whether both are states of one process, in one recording or in snapshots of it. */
+static bool diff_is_of_one_process(const struct diff *diff)
+{
+    const struct recording_run *run_a = diff->a.model->run;
+    const struct recording_run *run_b = diff->b.model->run;
+    const struct recording_process *a = &diff->a.process->row;
+    const struct recording_process *b = &diff->b.process->row;
+    if (strcmp(diff->a.model->selector.path, diff->b.model->selector.path) == 0) {
+        return a->id == b->id;
+    }
+    int64_t started_a = run_a->started_realtime_ns + a->started_ns;
+    int64_t started_b = run_b->started_realtime_ns + b->started_ns;
+    int64_t apart = started_a > started_b ? started_a - started_b : started_b - started_a;
+    return a->pid == b->pid && run_a->host != NULL && run_b->host != NULL
+           && strcmp(run_a->host, run_b->host) == 0 && apart < DIFF_SAME_START_NS;
+}
+
 /* Two runs from beginning to end: what the person wants is a regression view. */
 static bool diff_is_of_runs(const struct diff *diff)
 {
@@ -53,7 +73,8 @@ static bool diff_is_of_runs(const struct diff *diff)
     enum model_state b = diff->b.model->selector.state;
     return (a == MODEL_STATE_DEFAULT || a == MODEL_STATE_EXIT)
            && (b == MODEL_STATE_DEFAULT || b == MODEL_STATE_EXIT)
-           && strcmp(diff->a.model->selector.path, diff->b.model->selector.path) != 0;
+           && strcmp(diff->a.model->selector.path, diff->b.model->selector.path) != 0
+           && !diff_is_of_one_process(diff);
 }
 
 /* ---- measures -------------------------------------------------------------- */
@@ -320,7 +341,7 @@ static void diff_add_charts(struct diff_maker *maker)
 {
     const struct diff *diff = maker->diff;
     bool is_one = strcmp(diff->a.model->selector.path, diff->b.model->selector.path) == 0
-                  && diff->a.process->row.pid == diff->b.process->row.pid;
+                  && diff_is_of_one_process(diff);
     struct report_chart *a =
         live_chart_add(maker->document, diff->a.process, is_one ? "live bytes" : "A: live bytes");
     struct report_chart *b =

@@ -276,6 +276,8 @@ class GrowthTest(harness.MemtrackTest):
         diff = self.diff("a.mtk@label:before", "b.mtk")
         leak = {site["location"]["function"]: site for site in diff["sites"]}["steady_leak"]
         self.assertEqual(leak["status"], "grew")
+        # Two moments of one process, not two versions of a program of which one is worse.
+        self.assertEqual(self.diff("a.mtk", "b.mtk")["verdict"], "grew")
         self.assertGreater(leak["live_blocks"]["delta"], 20)
         self.assertEqual(leak["live_bytes"]["delta"], 1000 * leak["live_blocks"]["delta"])
         # The snapshot and the recording of the whole run speak of the same sites.
