@@ -219,7 +219,11 @@ class CpuTest(MemtrackTest):
         self.sample("split", 0.5)
         report = self.report()
         self.assertGreater(report["cpu"]["samples"], 20)
-        self.assertEqual([site for site in report["sites"] if site["allocations"] == 0], [])
+        # A sample may meet memtrack's own work while the program exits: that is listed as time
+        # in the allocator, and only as that.
+        self.assertEqual([site for site in report["sites"] if site["allocations"] == 0
+                          and (site["cpu_samples"], site["allocator_cpu_samples"]) != (0, 1)], [])
+        self.assertLessEqual(len([site for site in report["sites"] if site["allocations"] == 0]), 2)
 
     def test_cpu_says_why_there_are_no_samples(self):
         self.record([CPU, "split", "0.2"], ["--no-cpu"])
