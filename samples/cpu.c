@@ -26,6 +26,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -187,6 +188,7 @@ static int blocked(void)
 }
 
 static int cleaned;
+static int begun; /* threads whose clean() would be called */
 
 static void clean(void *argument)
 {
@@ -201,6 +203,7 @@ static void *compute_for_ever(void *argument)
     (void)argument;
     pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
     pthread_cleanup_push(clean, NULL);
+    __atomic_add_fetch(&begun, 1, __ATOMIC_SEQ_CST);
     for (;;) {
         spin(1000);
     }
@@ -212,6 +215,7 @@ static void *sleep_for_ever(void *argument)
 {
     (void)argument;
     pthread_cleanup_push(clean, NULL);
+    __atomic_add_fetch(&begun, 1, __ATOMIC_SEQ_CST);
     for (;;) {
         pause();
     }
@@ -225,6 +229,9 @@ static int cancelled(void)
         pthread_t thread[2];
         pthread_create(&thread[0], NULL, compute_for_ever, NULL);
         pthread_create(&thread[1], NULL, sleep_for_ever, NULL);
+        while (__atomic_load_n(&begun, __ATOMIC_SEQ_CST) < 2 * (i + 1)) {
+            sched_yield();
+        }
         double until = thread_seconds() + seconds / 20;
         heavy(until);
         for (int t = 0; t < 2; t++) {

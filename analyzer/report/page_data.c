@@ -284,6 +284,8 @@ void page_data_write(struct report_tree *tree, const struct model *model,
         }
     }
     tree_end(tree);
+    tree_integer(tree, "opens_with",
+                 only == NULL && model->process_count > 0 ? model_main_process(model)->index : 0);
     page_stacks_write(&writer.stacks, tree);
     tree_end(tree);
     page_stacks_deinit(&writer.stacks);

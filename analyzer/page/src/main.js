@@ -25,8 +25,9 @@ const TABS = [
 class Page {
   constructor(recording) {
     this.recording = recording;
-    const first = recording.processes.findIndex((process) => process.hasSites);
-    this.selection = new Selection(recording.processes[Math.max(first, 0)]);
+    const withSites = recording.processes.find((process) => process.hasSites);
+    const first = recording.processes[recording.opensWith];
+    this.selection = new Selection(first?.hasSites ? first : withSites ?? recording.processes[0]);
     this.tab = 'sites';
     this.facts = element('div');
     this.timeline = new Timeline(this.selection);

@@ -16,6 +16,7 @@ export class Recording {
     this.first = data.addresses;
     this.children = childLists(this.parent);
     this.processes = data.processes.map((process) => new Process(this, process));
+    this.opensWith = data.opens_with; // the first process, or the one that it only started
   }
 
   text(id) {
