@@ -495,14 +495,18 @@ struct kept_identity {
     uint32_t depth;
     uint32_t flags;
     struct stack_cache_key key;
+    /* Where the stack begins. The kept stack may be forgotten meanwhile, by a capture in a
+     * handler that came to another coroutine: then the result is dropped, but until that is seen
+     * nothing may rest on stack->count. */
+    struct kept_frame *top;
 };
 
-static struct kept_identity stack_identify(const struct kept_stack *stack)
+static struct kept_identity stack_identify(const struct kept_stack *stack, struct kept_frame *top)
 {
-    const struct kept_frame *top = &stack->frames[stack->count - 1];
-    struct kept_identity identity = {.depth = stack->count, .key.hash = top->hash};
+    uint32_t count = (uint32_t)(top - stack->frames) + 1;
+    struct kept_identity identity = {.depth = count, .key.hash = top->hash, .top = top};
     uint32_t guesses = top->guesses;
-    if (stack->count > capture.depth_max) {
+    if (count > capture.depth_max) {
         const struct kept_frame *beyond = top - capture.depth_max;
         identity.depth = capture.depth_max;
         identity.key.hash -= beyond->hash * capture.depth_factor;
@@ -543,12 +547,13 @@ static uint32_t kept_node(const struct kept_stack *stack, uint32_t base,
 
 /* Readies thread->interned for intern_above(): begins to fetch all that it will read of the table,
  * at once. Most of that is in no cache. */
-static void frames_prepare(struct capture_thread *thread, uint32_t base, uint32_t flags)
+static void frames_prepare(struct capture_thread *thread, const struct kept_identity *identity,
+                           uint32_t base)
 {
-    const struct kept_stack *stack = &thread->stack;
-    const struct kept_frame *top = &stack->frames[stack->count - 1];
+    const struct kept_frame *top = identity->top;
     struct capture_frame *frames = thread->interned;
-    uint32_t count = stack->count - base;
+    uint32_t flags = identity->flags;
+    uint32_t count = identity->depth - base;
     for (uint32_t i = count; i-- > 0;) {
         frames[i].pc = top[-(ptrdiff_t)i].pc;
         frames[i].hash = hash_finish(top[-(ptrdiff_t)i].hash, flags);
@@ -565,11 +570,10 @@ static void frames_prepare(struct capture_thread *thread, uint32_t base, uint32_
 static uint32_t intern_above(struct capture_thread *thread, const struct kept_identity *identity,
                              uint32_t base, uint32_t node, uint64_t seed)
 {
-    struct kept_stack *stack = &thread->stack;
-    struct kept_frame *top = &stack->frames[stack->count - 1];
+    struct kept_frame *top = identity->top;
     struct capture_frame *frames = thread->interned;
-    uint32_t count = stack->count - base;
-    struct stack_traits traits = {.depth = stack->count, .flags = identity->flags};
+    uint32_t count = identity->depth - base;
+    struct stack_traits traits = {.depth = identity->depth, .flags = identity->flags};
     if (!modules_note(frames, count, seed, &traits.epoch)) {
         return INTERN_AGAIN;
     }
@@ -586,8 +590,7 @@ static uint32_t intern_above(struct capture_thread *thread, const struct kept_id
 
 static uint32_t kept_intern(struct capture_thread *thread, const struct kept_identity *identity)
 {
-    const struct kept_stack *stack = &thread->stack;
-    const struct kept_frame *top = &stack->frames[stack->count - 1];
+    const struct kept_frame *top = identity->top;
     uint32_t unnoted = identity->depth;
     for (uint32_t i = 0; i < identity->depth; i++) {
         thread->interned[i].pc = top[-(ptrdiff_t)i].pc;
@@ -616,7 +619,7 @@ __attribute__((noinline)) static uint32_t stack_look_up(struct capture_thread *t
         id = stack_table_find_quickly(&capture.stacks, identity->key.hash);
     }
     if (id == 0 && is_whole) {
-        frames_prepare(thread, base, identity->flags);
+        frames_prepare(thread, identity, base);
         node = kept_node(&thread->stack, base, before);
     }
     if (id == 0) {
@@ -665,9 +668,9 @@ __attribute__((noinline)) static uint32_t incremental_capture(struct capture_thr
     if (stack->walked_count > 0) {
         is_kept = kept_stack_push(stack, base, outcome);
     }
-    struct kept_frame *top = &stack->frames[stack->count - 1];
+    struct kept_frame *top = stack->frames + stack->count - 1;
     if (top->id == 0) {
-        struct kept_identity identity = stack_identify(stack);
+        struct kept_identity identity = stack_identify(stack, top);
         top->id = stack_cache_find(&capture.cache, identity.key);
         if (UNLIKELY(top->id == 0)) {
             top->id = stack_look_up(thread, &identity, base, &before);

@@ -118,7 +118,11 @@ void stack_memo_store(struct stack_memo *memo, struct stack_memo_entry *entry,
                       const struct capture_origin *origin, const struct kept_stack *stack,
                       uint32_t low, uint32_t id, uint32_t capture_number)
 {
-    const struct kept_frame *top = &stack->frames[stack->count - 1];
+    uint32_t kept = stack->count;
+    if (kept == 0) {
+        return; /* forgotten meanwhile, by a capture in a handler */
+    }
+    const struct kept_frame *top = &stack->frames[kept - 1];
     uint32_t count = top->words_end - low;
     if (!memo_judge(memo, capture_number) || count == 0 || count > STACK_MEMO_WORDS) {
         return;
